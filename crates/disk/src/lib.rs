@@ -1,1 +1,25 @@
-//! Under construction.
+//! The only crate that opens files and reads clocks.
+//!
+//! Invariants:
+//! - Every error names the path, what was tried, where (the offset, if there is one) and what to do.
+//! - A published file is whole: it is written under a temporary name, synced, and renamed without
+//!   replacing anything; what fails before that leaves nothing behind.
+//! - Scratch files have no name: they vanish with the process, however it ends.
+//!
+//! What it does *not* do: know any format, retry, or decide what an error means for an answer.
+
+mod clock;
+mod error;
+mod file;
+mod folder;
+mod output;
+mod process;
+mod scratch;
+
+pub use clock::Stopwatch;
+pub use error::Error;
+pub use file::{File, Input};
+pub use folder::{FolderEntry, exists, is_folder, list};
+pub use output::{Output, Publish};
+pub use process::{MemoryUse, memory_use};
+pub use scratch::Scratch;

@@ -1,0 +1,176 @@
+//! Reading: a file by position, and a source read once from front to back.
+
+use std::{
+    fs,
+    io::{self, Read},
+    os::unix::fs::FileExt,
+    path::{Path, PathBuf},
+};
+
+use crate::Error;
+
+/// A file opened for reading by position.
+#[derive(Debug)]
+pub struct File {
+    file: fs::File,
+    path: PathBuf,
+    bytes: u64,
+}
+
+impl File {
+    /// Opens a regular file; folders, pipes and devices are refused.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
+        let path = path.as_ref();
+        let file = fs::File::open(path).map_err(|source| Error::new(path, "open", source))?;
+        let metadata = file
+            .metadata()
+            .map_err(|source| Error::new(path, "read the size of", source))?;
+        if !metadata.is_file() {
+            let source = io::Error::new(io::ErrorKind::InvalidInput, "not a regular file");
+            return Err(Error::new(path, "read", source));
+        }
+        Ok(Self {
+            file,
+            path: path.to_path_buf(),
+            bytes: metadata.len(),
+        })
+    }
+
+    /// The path it was opened by.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Its size in bytes when it was opened.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Reads at `offset` until the buffer is full or the file ends; returns the bytes read.
+    pub fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<usize, Error> {
+        let mut filled = 0;
+        while filled < buffer.len() {
+            let position = offset + filled as u64;
+            match self.file.read_at(&mut buffer[filled..], position) {
+                Ok(0) => break,
+                Ok(count) => filled += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(source) => return Err(Error::at(&self.path, "read", position, source)),
+            }
+        }
+        Ok(filled)
+    }
+
+    /// The whole file, refused above `bytes_max`.
+    pub fn read_all(&self, bytes_max: u64) -> Result<Vec<u8>, Error> {
+        if self.bytes > bytes_max {
+            let text = format!(
+                "{} bytes, more than the {bytes_max} expected of it",
+                self.bytes
+            );
+            return Err(Error::new(&self.path, "read", io::Error::other(text)));
+        }
+        let mut content = vec![0; usize::try_from(self.bytes).expect("bounded by bytes_max")];
+        let count = self.read_at(0, &mut content)?;
+        content.truncate(count);
+        Ok(content)
+    }
+}
+
+/// A source that is read once, from front to back.
+#[derive(Debug)]
+pub enum Input {
+    /// A file from its start.
+    File {
+        /// The file.
+        file: File,
+        /// Bytes read so far.
+        offset: u64,
+    },
+    /// Standard input.
+    Standard {
+        /// Bytes read so far.
+        offset: u64,
+    },
+}
+
+impl Input {
+    /// Opens a file to be read from its start.
+    pub fn file(path: impl AsRef<Path>) -> Result<Self, Error> {
+        Ok(Self::File {
+            file: File::open(path)?,
+            offset: 0,
+        })
+    }
+
+    /// Standard input.
+    pub fn standard() -> Self {
+        Self::Standard { offset: 0 }
+    }
+
+    /// Fills the buffer, less only at the end of the source; returns the bytes read.
+    pub fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Error> {
+        match self {
+            Self::File { file, offset } => {
+                let count = file.read_at(*offset, buffer)?;
+                *offset += count as u64;
+                Ok(count)
+            }
+            Self::Standard { offset } => {
+                let mut input = io::stdin().lock();
+                let mut filled = 0;
+                while filled < buffer.len() {
+                    match input.read(&mut buffer[filled..]) {
+                        Ok(0) => break,
+                        Ok(count) => filled += count,
+                        Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                        Err(source) => {
+                            let position = *offset + filled as u64;
+                            return Err(Error::at("standard input", "read", position, source));
+                        }
+                    }
+                }
+                *offset += filled as u64;
+                Ok(filled)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_and_a_missing_file_are_refused_by_name() {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let error = File::open(folder.path()).expect_err("a folder");
+        assert!(error.to_string().contains("not a regular file"), "{error}");
+        let error = File::open(folder.path().join("none")).expect_err("missing");
+        assert!(error.to_string().contains("none: cannot open"), "{error}");
+        assert!(error.to_string().contains("check the path"), "{error}");
+    }
+
+    #[test]
+    fn reads_by_position_and_in_order_agree() {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let path = folder.path().join("file");
+        fs::write(&path, (0..=255u8).collect::<Vec<_>>()).expect("written");
+        let file = File::open(&path).expect("opened");
+        let mut buffer = [0; 100];
+        assert_eq!(file.read_at(200, &mut buffer).expect("read"), 56);
+        assert_eq!(buffer[0], 200);
+        assert_eq!(file.read_all(256).expect("read").len(), 256);
+        assert!(file.read_all(255).is_err());
+        let mut input = Input::file(&path).expect("opened");
+        let mut all = Vec::new();
+        loop {
+            let count = input.read(&mut buffer).expect("read");
+            all.extend_from_slice(&buffer[..count]);
+            if count == 0 {
+                break;
+            }
+        }
+        assert_eq!(all, file.read_all(256).expect("read"));
+    }
+}
