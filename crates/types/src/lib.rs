@@ -9,6 +9,7 @@
 
 mod account;
 mod bytes32;
+mod epoch_schedule;
 mod lattice;
 pub mod programs;
 mod record;
@@ -16,6 +17,7 @@ mod wire;
 
 pub use account::{Account, AccountRef};
 pub use bytes32::{Base58Error, Hash, Pubkey};
+pub use epoch_schedule::{EpochSchedule, SLOTS_PER_EPOCH_MIN};
 pub use lattice::{LATTICE_BYTES, LATTICE_LANES, LatticeHash};
 pub use record::{DATA_BYTES_MAX, RECORD_ALIGN, RECORD_HEADER_BYTES, Record, RecordHeader};
 pub use wire::{Bits64, Cursor, Wire, WireError};

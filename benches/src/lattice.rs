@@ -1,0 +1,243 @@
+//! Lattice hashes per second and core: every kernel that this CPU runs, beside the `blake3` crate
+//! (as it chooses for this CPU, and held to AVX2) and beside `solana-lattice-hash`.
+//!
+//! All are measured in one run, interleaved, over the same accounts; the best of the rounds counts.
+//! `blake3` held to AVX2 is the crate's own code for that instruction set, called through its
+//! module for benchmarks. That module hashes inputs of one chunk only, so longer inputs have no
+//! such column.
+
+use std::{hint::black_box, time::Instant};
+
+use blake3::platform::Platform;
+use icecore_hash::{Kernel, LatticeSum};
+use icecore_types::{AccountRef, LATTICE_BYTES, LatticeHash, Pubkey};
+use solana_lattice_hash::lt_hash::LtHash;
+
+/// Bytes of account data that are measured.
+const DATA_BYTES: [usize; 5] = [0, 165, 500, 1_000, 10_000];
+
+/// Bytes of data in a round, at most; the number of accounts follows.
+const ROUND_BYTES: usize = 8 << 20;
+
+/// Accounts in a round, at most.
+const ROUND_ACCOUNTS: usize = 20_000;
+
+/// Interleaved rounds, unless the first argument is another number.
+const ROUNDS: usize = 9;
+
+const BLOCK_BYTES: usize = 64;
+const CHUNK_BYTES: usize = 1024;
+
+/// Prints a table of accounts per second and of ratios. The first argument is the number of rounds.
+pub fn run(arguments: &[String]) {
+    let rounds = arguments.first().and_then(|text| text.parse().ok()).unwrap_or(ROUNDS);
+    println!("lattice hashes, thousand accounts per second and core, best of {rounds} rounds");
+    for data_bytes in DATA_BYTES {
+        let accounts = Accounts::new(data_bytes);
+        measure(data_bytes, &accounts.borrowed(), rounds);
+    }
+}
+
+/// What hashes accounts and adds them up.
+struct Contender {
+    name: String,
+    sum: Box<dyn FnMut(&[AccountRef<'_>]) -> LatticeHash>,
+    seconds: f64,
+}
+
+/// Measures one size and prints its rows.
+fn measure(data_bytes: usize, accounts: &[AccountRef<'_>], rounds: usize) {
+    let mut contenders = peers(data_bytes);
+    let peer_count = contenders.len();
+    contenders.extend(Kernel::available().iter().map(|kernel| {
+        let mut sum = LatticeSum::new(*kernel);
+        contender(kernel.name(), move |accounts| {
+            sum.add(accounts);
+            sum.finish()
+        })
+    }));
+
+    let expected = (contenders[0].sum)(accounts);
+    for contender in &mut contenders {
+        let sum = (contender.sum)(accounts);
+        assert!(sum == expected, "{} disagrees at {data_bytes} bytes", contender.name);
+    }
+    for _ in 0..rounds {
+        for contender in &mut contenders {
+            let start = Instant::now();
+            black_box((contender.sum)(black_box(accounts)));
+            contender.seconds = contender.seconds.min(start.elapsed().as_secs_f64());
+        }
+    }
+
+    println!("\n{data_bytes} bytes of data, {} accounts", accounts.len());
+    let (peers, kernels) = contenders.split_at(peer_count);
+    for peer in peers {
+        println!("{:>22} {:9.0}", peer.name, rate(accounts, peer));
+    }
+    for kernel in kernels {
+        let ratios: Vec<_> = peers
+            .iter()
+            .map(|peer| format!("{:5.2} x {}", peer.seconds / kernel.seconds, peer.name))
+            .collect();
+        println!("{:>22} {:9.0}   {}", kernel.name, rate(accounts, kernel), ratios.join(", "));
+    }
+}
+
+fn rate(accounts: &[AccountRef<'_>], contender: &Contender) -> f64 {
+    accounts.len() as f64 / contender.seconds / 1e3
+}
+
+fn contender(
+    name: &str,
+    sum: impl FnMut(&[AccountRef<'_>]) -> LatticeHash + 'static,
+) -> Contender {
+    Contender {
+        name: name.to_string(),
+        sum: Box::new(sum),
+        seconds: f64::INFINITY,
+    }
+}
+
+fn peers(data_bytes: usize) -> Vec<Contender> {
+    let mut peers = vec![
+        contender("blake3", |accounts| {
+            let mut sum = LatticeHash::default();
+            for account in accounts {
+                let mut output = [0; LATTICE_BYTES];
+                hasher(account).finalize_xof().fill(&mut output);
+                add(&mut sum, &output);
+            }
+            sum
+        }),
+        contender("solana-lattice-hash", |accounts| {
+            let mut sum = LtHash::identity();
+            for account in accounts {
+                sum.mix_in(&LtHash::with(&hasher(account)));
+            }
+            LatticeHash { lanes: Box::new(sum.0) }
+        }),
+    ];
+    if data_bytes + 73 <= CHUNK_BYTES
+        && let Some(platform) = Platform::avx2()
+    {
+        peers.push(contender("blake3 on AVX2", move |accounts| {
+            let mut sum = LatticeHash::default();
+            for account in accounts {
+                add(&mut sum, &one_chunk(platform, account));
+            }
+            sum
+        }));
+    }
+    peers
+}
+
+/// One account's input as the reference client feeds it: collected first if it is small.
+fn hasher(account: &AccountRef<'_>) -> blake3::Hasher {
+    let mut hasher = blake3::Hasher::new();
+    if account.data.len() <= 200 {
+        let mut input = [0; 273];
+        let length = collect(account, &mut input);
+        hasher.update(&input[..length]);
+    } else {
+        hasher.update(&account.lamports.to_le_bytes());
+        hasher.update(account.data);
+        hasher.update(&[u8::from(account.executable)]);
+        hasher.update(account.owner.as_bytes());
+        hasher.update(account.pubkey.as_bytes());
+    }
+    hasher
+}
+
+/// Writes an account's input to the start of `input`; its length.
+fn collect(account: &AccountRef<'_>, input: &mut [u8]) -> usize {
+    let mut length = 0;
+    for piece in [
+        &account.lamports.to_le_bytes()[..],
+        account.data,
+        &[u8::from(account.executable)],
+        account.owner.as_bytes(),
+        account.pubkey.as_bytes(),
+    ] {
+        input[length..][..piece.len()].copy_from_slice(piece);
+        length += piece.len();
+    }
+    length
+}
+
+/// The output for an input of one chunk, by the crate's code for `platform`.
+fn one_chunk(platform: Platform, account: &AccountRef<'_>) -> [u8; LATTICE_BYTES] {
+    const INITIAL: [u32; 8] = [
+        0x6a09_e667,
+        0xbb67_ae85,
+        0x3c6e_f372,
+        0xa54f_f53a,
+        0x510e_527f,
+        0x9b05_688c,
+        0x1f83_d9ab,
+        0x5be0_cd19,
+    ];
+    const START: u8 = 1;
+    const END_AND_ROOT: u8 = 2 | 8;
+    let mut input = [0; CHUNK_BYTES];
+    let length = collect(account, &mut input);
+    let blocks = input.as_chunks::<BLOCK_BYTES>().0;
+    let last = (length - 1) / BLOCK_BYTES;
+    let mut value = INITIAL;
+    let flags = |at| if at == 0 { START } else { 0 };
+    for (at, block) in blocks[..last].iter().enumerate() {
+        platform.compress_in_place(&mut value, block, BLOCK_BYTES as u8, 0, flags(at));
+    }
+    let mut output = [0; LATTICE_BYTES];
+    let last_bytes = (length - last * BLOCK_BYTES) as u8;
+    let flags = flags(last) | END_AND_ROOT;
+    platform.xof_many(&value, &blocks[last], last_bytes, 0, flags, &mut output);
+    output
+}
+
+fn add(sum: &mut LatticeHash, output: &[u8; LATTICE_BYTES]) {
+    for (lane, pair) in sum.lanes.iter_mut().zip(output.as_chunks::<2>().0) {
+        *lane = lane.wrapping_add(u16::from_le_bytes(*pair));
+    }
+}
+
+/// Accounts whose data lies back to back, as in a storage.
+struct Accounts {
+    addresses: Vec<[Pubkey; 2]>,
+    data: Vec<u8>,
+    data_bytes: usize,
+}
+
+impl Accounts {
+    fn new(data_bytes: usize) -> Self {
+        let count = (ROUND_BYTES / data_bytes.max(1)).min(ROUND_ACCOUNTS);
+        let mut state = 1u64;
+        let mut byte = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (state >> 56) as u8
+        };
+        Self {
+            addresses: (0..count)
+                .map(|_| [0; 2].map(|_| Pubkey([0; 32].map(|_| byte()))))
+                .collect(),
+            data: (0..count * data_bytes).map(|_| byte()).collect(),
+            data_bytes,
+        }
+    }
+
+    fn borrowed(&self) -> Vec<AccountRef<'_>> {
+        let data = |at| &self.data[at * self.data_bytes..][..self.data_bytes];
+        self.addresses
+            .iter()
+            .enumerate()
+            .map(|(at, [pubkey, owner])| AccountRef {
+                pubkey,
+                lamports: at as u64 + 1,
+                owner,
+                executable: at % 2 == 1,
+                rent_epoch: u64::MAX,
+                data: data(at),
+            })
+            .collect()
+    }
+}

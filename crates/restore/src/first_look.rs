@@ -1,0 +1,322 @@
+//! The first look at an archive: everything is read once, hashed, indexed and noted.
+//!
+//! The walker's side ([`FirstLook`]) decodes version, manifest and status cache while they stream
+//! by; the workers' side ([`IndexWorker`]) sums and indexes account records.
+
+use std::collections::HashSet;
+
+use icecore_archive::{
+    Error as ArchiveError,
+    manifest::ManifestDecoder,
+    members::{MemberKind, VERSION_BYTES_MAX, parse_version},
+    names::ArchiveName,
+    status_cache::{StatusCacheDecoder, StatusCacheItem},
+    storage::StorageFault,
+    tar::TarMember,
+};
+use icecore_hash::Kernel;
+use icecore_types::{AccountRef, Pubkey, Slot};
+
+use crate::{
+    Error,
+    account_facts::AccountFacts,
+    check_id::CheckId,
+    findings::Findings,
+    index::{Budget, Entry, Index, KeySet},
+    manifest_facts::{ManifestFacts, ManifestFold},
+    pipeline::{
+        batch::{Batch, Place},
+        run::Worker,
+        walk::{StorageHead, Visitor, WalkEnd, Wanted},
+    },
+    totals::Summer,
+};
+
+/// Slots of a status cache that are kept; a good one has 300 at most.
+const STATUS_SLOTS_MAX: usize = 10_000;
+
+/// Wrong records that a worker keeps; all are counted.
+const WRONG_KEPT_MAX: usize = 16;
+
+/// What is known of an archive after the first look.
+#[derive(Debug, Default)]
+pub(crate) struct ArchiveFacts {
+    /// Of the name.
+    pub(crate) slot: Slot,
+    pub(crate) versions: u32,
+    /// (folder, file) of each manifest.
+    pub(crate) manifests: Vec<(Slot, Slot)>,
+    pub(crate) status_caches: u32,
+    /// In the order of the archive.
+    pub(crate) storages: Vec<StorageHead>,
+    /// For each storage the length that governs, where the file may be longer than its records.
+    pub(crate) listed: Vec<Option<u64>>,
+    pub(crate) manifest: Option<ManifestFacts>,
+    /// (slot, rooted) of the status cache.
+    pub(crate) status_slots: Option<Vec<(Slot, bool)>>,
+    pub(crate) end: WalkEnd,
+}
+
+/// A record or storage that is wrong in itself.
+#[derive(Debug, Clone)]
+pub(crate) struct Wrong {
+    pub(crate) place: Place,
+    pub(crate) offset: u64,
+    pub(crate) key: Option<Pubkey>,
+    pub(crate) expected: &'static str,
+    pub(crate) found: String,
+}
+
+enum Current {
+    Nothing,
+    Version(Vec<u8>),
+    Manifest(Option<Box<(ManifestDecoder, ManifestFold)>>),
+    StatusCache(Option<Box<StatusCacheDecoder>>, Vec<(Slot, bool)>),
+}
+
+/// The walker's side.
+pub(crate) struct FirstLook {
+    pub(crate) facts: ArchiveFacts,
+    pub(crate) findings: Findings,
+    pub(crate) wrong: Vec<Wrong>,
+    pub(crate) wrong_count: u64,
+    storage_names: HashSet<(Slot, u64)>,
+    current: Current,
+}
+
+impl FirstLook {
+    pub(crate) fn new(name: &ArchiveName) -> Self {
+        Self {
+            facts: ArchiveFacts { slot: name.slot(), ..ArchiveFacts::default() },
+            findings: Findings::default(),
+            wrong: Vec::new(),
+            wrong_count: 0,
+            storage_names: HashSet::new(),
+            current: Current::Nothing,
+        }
+    }
+
+    /// The archive's facts, once the walk has ended.
+    pub(crate) fn finish(&mut self, end: WalkEnd) {
+        self.facts.end = end;
+        match std::mem::replace(&mut self.current, Current::Nothing) {
+            Current::Manifest(Some(_)) => {
+                self.findings.fail(CheckId::M1, "the archive ends within the manifest");
+            }
+            Current::StatusCache(Some(_), _) => {
+                self.findings.fail(CheckId::T1, "the archive ends within the status cache");
+            }
+            _ => {}
+        }
+    }
+
+    fn twice(&mut self, path: &str) {
+        self.findings.fail(CheckId::C3, format!("member '{path}' stands twice"));
+    }
+
+    fn storage(&mut self, member: &TarMember, slot: Slot, id: u64) -> Wanted {
+        if !self.storage_names.insert((slot, id)) {
+            self.twice(&member.path);
+        }
+        let head = StorageHead { slot, id, bytes: member.size };
+        self.facts.storages.push(head);
+        // Clients before the lattice hash made storages longer than their records; their
+        // manifest's list says where the records end. Of a manifest that comes after its storages
+        // nothing is known yet: then the records themselves must end cleanly.
+        let listed = self
+            .facts
+            .manifest
+            .as_ref()
+            .filter(|manifest| manifest.lattice.is_none())
+            .and_then(|manifest| manifest.storages.get(&slot))
+            .filter(|(listed_id, length)| *listed_id == id && *length <= member.size)
+            .map(|(_, length)| *length);
+        self.facts.listed.push(listed);
+        Wanted::Records { head, listed }
+    }
+}
+
+impl Visitor for FirstLook {
+    fn member(&mut self, member: &TarMember, kind: &MemberKind) -> Wanted {
+        match *kind {
+            MemberKind::Version => {
+                self.facts.versions += 1;
+                if self.facts.versions > 1 {
+                    self.twice(&member.path);
+                    return Wanted::Nothing;
+                }
+                self.current = Current::Version(Vec::new());
+                Wanted::Bytes
+            }
+            MemberKind::Manifest { folder, file } => {
+                if self.facts.manifests.contains(&(folder, file)) {
+                    self.twice(&member.path);
+                }
+                self.facts.manifests.push((folder, file));
+                if self.facts.manifests.len() > 1 {
+                    return Wanted::Nothing;
+                }
+                let decoder = Box::new((ManifestDecoder::new(), ManifestFold::default()));
+                self.current = Current::Manifest(Some(decoder));
+                Wanted::Bytes
+            }
+            MemberKind::StatusCache => {
+                self.facts.status_caches += 1;
+                if self.facts.status_caches > 1 {
+                    self.twice(&member.path);
+                    return Wanted::Nothing;
+                }
+                let decoder = Box::new(StatusCacheDecoder::new());
+                self.current = Current::StatusCache(Some(decoder), Vec::new());
+                Wanted::Bytes
+            }
+            MemberKind::Storage { slot, id } => self.storage(member, slot, id),
+            MemberKind::SnapshotsFolder
+            | MemberKind::SlotFolder(_)
+            | MemberKind::AccountsFolder => Wanted::Nothing,
+        }
+    }
+
+    fn bytes(&mut self, bytes: &[u8]) {
+        match &mut self.current {
+            Current::Nothing | Current::Manifest(None) | Current::StatusCache(None, _) => {}
+            Current::Version(text) => {
+                // One byte more than is allowed tells that it is too long.
+                let room = (VERSION_BYTES_MAX + 1).saturating_sub(text.len());
+                text.extend_from_slice(&bytes[..bytes.len().min(room)]);
+            }
+            Current::Manifest(state @ Some(_)) => {
+                let (decoder, fold) = &mut **state.as_mut().expect("just matched");
+                if let Err(error) = decoder.feed(bytes, &mut |_, item| fold.visit(&item)) {
+                    *state = None;
+                    self.findings.fail(CheckId::M1, error.to_string());
+                }
+            }
+            Current::StatusCache(state @ Some(_), slots) => {
+                let decoder = state.as_mut().expect("just matched");
+                let fed = decoder.feed(bytes, &mut |_, item| {
+                    if let StatusCacheItem::Slot { slot, is_root, .. } = item
+                        && slots.len() < STATUS_SLOTS_MAX
+                    {
+                        slots.push((slot, is_root));
+                    }
+                });
+                if let Err(error) = fed {
+                    *state = None;
+                    self.findings.fail(CheckId::T1, error.to_string());
+                }
+            }
+        }
+    }
+
+    fn member_end(&mut self) {
+        match std::mem::replace(&mut self.current, Current::Nothing) {
+            Current::Nothing | Current::Manifest(None) | Current::StatusCache(None, _) => {}
+            Current::Version(text) => match parse_version(&text) {
+                Ok(()) => self.findings.note(CheckId::C4, "1.2.0"),
+                Err(error) => self.findings.fail(CheckId::C4, error.to_string()),
+            },
+            Current::Manifest(Some(state)) => {
+                let (decoder, fold) = *state;
+                match decoder.finish() {
+                    Ok(end) => self.facts.manifest = Some(fold.finish(end)),
+                    Err(error) => self.findings.fail(CheckId::M1, error.to_string()),
+                }
+            }
+            Current::StatusCache(Some(decoder), slots) => match decoder.finish() {
+                Ok(()) => self.facts.status_slots = Some(slots),
+                Err(error) => self.findings.fail(CheckId::T1, error.to_string()),
+            },
+        }
+    }
+
+    fn padding_not_zero(&mut self, offset: u64) {
+        let sentence = format!("tar, offset {offset}: padding after a member is not zero");
+        self.findings.fail(CheckId::C3, sentence);
+    }
+
+    fn fault(&mut self, error: ArchiveError) {
+        self.findings.fail(CheckId::of(&error), error.to_string());
+    }
+
+    fn storage_fault(&mut self, place: Place, offset: u64, fault: StorageFault) {
+        self.wrong_count += 1;
+        if self.wrong.len() < WRONG_KEPT_MAX {
+            let found = fault.to_string();
+            let expected = "whole records, then zeros or nothing";
+            self.wrong.push(Wrong { place, offset, key: None, expected, found });
+        }
+    }
+}
+
+/// What the workers of one first look share.
+pub(crate) struct LookContext<'a> {
+    pub(crate) kernel: Kernel,
+    pub(crate) budget: &'a Budget,
+    /// While the full archive of a pair is looked at: the keys of the incremental.
+    pub(crate) keys: Option<&'a KeySet>,
+    /// And the slots whose storages it replaces.
+    pub(crate) replaced: &'a HashSet<Slot>,
+}
+
+/// The workers' side.
+pub(crate) struct IndexWorker<'a> {
+    context: &'a LookContext<'a>,
+    /// Records whose key or slot is not in the incremental archive above, if there is one.
+    pub(crate) kept: Summer,
+    /// The other records.
+    pub(crate) replaced: Summer,
+    pub(crate) index: Index,
+    pub(crate) facts: AccountFacts,
+    pub(crate) wrong: Vec<Wrong>,
+    pub(crate) wrong_count: u64,
+}
+
+impl<'a> IndexWorker<'a> {
+    pub(crate) fn new(context: &'a LookContext<'a>) -> Self {
+        Self {
+            context,
+            kept: Summer::new(context.kernel),
+            replaced: Summer::new(context.kernel),
+            index: Index::new(),
+            facts: AccountFacts::default(),
+            wrong: Vec::new(),
+            wrong_count: 0,
+        }
+    }
+}
+
+impl Worker for IndexWorker<'_> {
+    fn batch(&mut self, batch: &Batch) -> Result<(), Error> {
+        let mut kept: Vec<AccountRef<'_>> = Vec::with_capacity(batch.len());
+        let mut replaced: Vec<AccountRef<'_>> = Vec::new();
+        for (span, record) in batch.records() {
+            let account = record.account();
+            let key = *account.pubkey;
+            if record.header.executable > 1 {
+                self.wrong_count += 1;
+                if self.wrong.len() < WRONG_KEPT_MAX {
+                    self.wrong.push(Wrong {
+                        place: span.place,
+                        offset: span.offset,
+                        key: Some(key),
+                        expected: "executable 0 or 1",
+                        found: record.header.executable.to_string(),
+                    });
+                }
+            }
+            self.index.push(Entry { key, place: span.place }, self.context.budget)?;
+            let in_replaced_slot = self.context.replaced.contains(&span.slot);
+            self.facts.look(&account, &span, in_replaced_slot);
+            let above = self.context.keys.is_some_and(|keys| keys.contains(&key));
+            if above || in_replaced_slot {
+                replaced.push(account);
+            } else {
+                kept.push(account);
+            }
+        }
+        self.kept.add(&kept);
+        self.replaced.add(&replaced);
+        Ok(())
+    }
+}

@@ -1,0 +1,77 @@
+//! How far a run is, for whoever watches it, and the request to stop it.
+//!
+//! Counters are relaxed atomics: a watcher sees each of them move forward, not a consistent cut.
+
+use std::sync::{
+    Mutex,
+    atomic::{AtomicBool, AtomicU64, Ordering},
+};
+
+use crate::Error;
+
+/// Shared between a run and its watcher.
+#[derive(Debug, Default)]
+pub struct Progress {
+    bytes_total: AtomicU64,
+    bytes_read: AtomicU64,
+    bytes_unpacked: AtomicU64,
+    records: AtomicU64,
+    stop: AtomicBool,
+    phases: Mutex<Vec<String>>,
+}
+
+impl Progress {
+    /// Compressed bytes that the run will read, 0 while unknown (standard input).
+    pub fn bytes_total(&self) -> u64 {
+        self.bytes_total.load(Ordering::Relaxed)
+    }
+
+    /// Compressed bytes read so far.
+    pub fn bytes_read(&self) -> u64 {
+        self.bytes_read.load(Ordering::Relaxed)
+    }
+
+    /// Decompressed bytes so far.
+    pub fn bytes_unpacked(&self) -> u64 {
+        self.bytes_unpacked.load(Ordering::Relaxed)
+    }
+
+    /// Account records seen so far.
+    pub fn records(&self) -> u64 {
+        self.records.load(Ordering::Relaxed)
+    }
+
+    /// The phases begun so far, in order; the last one runs.
+    pub fn phases(&self) -> Vec<String> {
+        self.phases.lock().expect("no holder of this lock panics").clone()
+    }
+
+    /// Asks the run to end with [`Error::Interrupted`].
+    pub fn interrupt(&self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn begin(&self, phase: impl Into<String>) {
+        self.phases.lock().expect("no holder of this lock panics").push(phase.into());
+    }
+
+    pub(crate) fn expect_bytes(&self, bytes: u64) {
+        self.bytes_total.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    pub(crate) fn add_read(&self, bytes: usize) {
+        self.bytes_read.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    pub(crate) fn add_unpacked(&self, bytes: usize) {
+        self.bytes_unpacked.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    pub(crate) fn add_records(&self, records: usize) {
+        self.records.fetch_add(records as u64, Ordering::Relaxed);
+    }
+
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        if self.stop.load(Ordering::Relaxed) { Err(Error::Interrupted) } else { Ok(()) }
+    }
+}

@@ -1,0 +1,191 @@
+//! Where an archive's bytes come from: a file, or standard input with or without a scratch copy.
+//!
+//! A run may need a second look at an archive. A file is simply read again; standard input is read
+//! again from the scratch copy made while it was read first, if there is one.
+
+use std::path::{Path, PathBuf};
+
+use icecore_archive::{
+    choose::{Candidate, best_pair},
+    names::ArchiveName,
+};
+use icecore_disk::{Input, Scratch};
+
+use crate::Error;
+
+/// An archive to be read, once or twice.
+#[derive(Debug)]
+pub struct Source {
+    name: ArchiveName,
+    label: String,
+    medium: Medium,
+}
+
+#[derive(Debug)]
+enum Medium {
+    File { path: PathBuf, bytes: u64 },
+    Standard { scratch: Option<Scratch>, consumed: bool },
+}
+
+/// The last part of a path, as text.
+fn file_name(path: &Path) -> String {
+    path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+fn parse_name(file: &str) -> Result<ArchiveName, Error> {
+    ArchiveName::parse(file)
+        .map_err(|error| Error::Name { file: file.to_string(), reason: error.to_string() })
+}
+
+impl Source {
+    /// An archive in a file; its name must be that of an archive.
+    pub fn file(path: impl AsRef<Path>) -> Result<Self, Error> {
+        let path = path.as_ref();
+        let label = file_name(path);
+        let name = parse_name(&label)?;
+        let bytes = icecore_disk::File::open(path)?.bytes();
+        Ok(Self { name, label, medium: Medium::File { path: path.to_path_buf(), bytes } })
+    }
+
+    /// An archive on standard input, with the file name that it would bear. With a scratch folder
+    /// a copy is kept there while it is read, so that it can be looked at again.
+    pub fn standard(archive_name: &str, scratch: Option<&Path>) -> Result<Self, Error> {
+        let name = parse_name(archive_name)?;
+        let scratch = scratch.map(Scratch::create).transpose()?;
+        let medium = Medium::Standard { scratch, consumed: false };
+        Ok(Self { name, label: archive_name.to_string(), medium })
+    }
+
+    /// What the file name states.
+    pub fn name(&self) -> &ArchiveName {
+        &self.name
+    }
+
+    /// The file name.
+    pub fn label(&self) -> &str {
+        &self.label
+    }
+
+    /// Compressed bytes, `None` for standard input.
+    pub fn bytes(&self) -> Option<u64> {
+        match &self.medium {
+            Medium::File { bytes, .. } => Some(*bytes),
+            Medium::Standard { .. } => None,
+        }
+    }
+
+    /// Starts reading from the first byte; `reason` says why, should it not be possible.
+    pub(crate) fn read(&mut self, reason: &str) -> Result<SourceReader<'_>, Error> {
+        match &mut self.medium {
+            Medium::File { path, .. } => Ok(SourceReader::Input(Input::file(path)?)),
+            Medium::Standard { scratch, consumed } => {
+                if !std::mem::replace(consumed, true) {
+                    return Ok(SourceReader::Standard { input: Input::standard(), scratch });
+                }
+                match scratch {
+                    Some(scratch) => Ok(SourceReader::Scratch { scratch, offset: 0 }),
+                    None => Err(Error::NeedsScratch { reason: reason.to_string() }),
+                }
+            }
+        }
+    }
+}
+
+/// Reads a source from front to back.
+pub(crate) enum SourceReader<'a> {
+    Input(Input),
+    Standard { input: Input, scratch: &'a mut Option<Scratch> },
+    Scratch { scratch: &'a Scratch, offset: u64 },
+}
+
+impl SourceReader<'_> {
+    /// Fills the buffer, less only at the end.
+    pub(crate) fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Error> {
+        Ok(match self {
+            Self::Input(input) => input.read(buffer)?,
+            Self::Standard { input, scratch } => {
+                let count = input.read(buffer)?;
+                if let Some(scratch) = scratch {
+                    scratch.append(&buffer[..count])?;
+                }
+                count
+            }
+            Self::Scratch { scratch, offset } => {
+                let count = scratch.read_at(*offset, buffer)?;
+                *offset += count as u64;
+                count
+            }
+        })
+    }
+}
+
+/// A full archive and perhaps an incremental one.
+#[derive(Debug)]
+pub struct Pair {
+    /// The full archive.
+    pub full: Source,
+    /// The incremental archive on it.
+    pub incremental: Option<Source>,
+}
+
+impl Pair {
+    /// From files; the classes must be right.
+    pub fn files(full: impl AsRef<Path>, incremental: Option<&Path>) -> Result<Self, Error> {
+        let pair = Self {
+            full: Source::file(full)?,
+            incremental: incremental.map(Source::file).transpose()?,
+        };
+        if pair.full.name.is_incremental() {
+            return Err(Error::Class {
+                file: pair.full.label,
+                problem: "is an incremental archive; name its full archive first",
+            });
+        }
+        if let Some(incremental) = &pair.incremental
+            && !incremental.name.is_incremental()
+        {
+            return Err(Error::Class {
+                file: incremental.label.clone(),
+                problem: "is a full archive where an incremental one belongs",
+            });
+        }
+        Ok(pair)
+    }
+
+    /// The best pair in a folder and its `remote/`: that with the highest effective slot.
+    pub fn best_in(folder: impl AsRef<Path>) -> Result<Self, Error> {
+        let folder = folder.as_ref();
+        let candidates = candidates(folder)?;
+        let Some((full, incremental)) = best_pair(&candidates) else {
+            return Err(Error::NoArchive { folder: folder.to_path_buf() });
+        };
+        let path = |candidate: &Candidate| path_of(folder, candidate);
+        Self::files(path(full), incremental.map(path).as_deref())
+    }
+}
+
+/// Where a candidate lies.
+pub fn path_of(folder: &Path, candidate: &Candidate) -> PathBuf {
+    match candidate.remote {
+        true => folder.join("remote").join(&candidate.file),
+        false => folder.join(&candidate.file),
+    }
+}
+
+/// The archives in a folder and its `remote/`, by name.
+pub fn candidates(folder: &Path) -> Result<Vec<Candidate>, Error> {
+    let mut candidates = Vec::new();
+    for (path, remote) in [(folder.to_path_buf(), false), (folder.join("remote"), true)] {
+        if remote && !icecore_disk::is_folder(&path) {
+            continue;
+        }
+        for entry in icecore_disk::list(&path)? {
+            if entry.is_file
+                && let Ok(name) = ArchiveName::parse(&entry.name)
+            {
+                candidates.push(Candidate { name, file: entry.name, remote });
+            }
+        }
+    }
+    Ok(candidates)
+}
