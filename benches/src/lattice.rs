@@ -17,13 +17,14 @@ use solana_lattice_hash::lt_hash::LtHash;
 const DATA_BYTES: [usize; 5] = [0, 165, 500, 1_000, 10_000];
 
 /// Bytes of data in a round, at most; the number of accounts follows.
-const ROUND_BYTES: usize = 8 << 20;
+const ROUND_BYTES: usize = 4 << 20;
 
-/// Accounts in a round, at most.
-const ROUND_ACCOUNTS: usize = 20_000;
+/// Accounts in a round, at most: a round takes a few milliseconds, so that on a busy machine some of
+/// the rounds are undisturbed.
+const ROUND_ACCOUNTS: usize = 2_000;
 
 /// Interleaved rounds, unless the first argument is another number.
-const ROUNDS: usize = 9;
+const ROUNDS: usize = 200;
 
 const BLOCK_BYTES: usize = 64;
 const CHUNK_BYTES: usize = 1024;

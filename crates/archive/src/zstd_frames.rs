@@ -12,8 +12,10 @@
 //!
 //! What it does *not* do: look into blocks. Content is checked by who decompresses it.
 
+mod fault;
 mod header;
 
+pub use fault::ZstdFault;
 pub use header::{FrameHeader, FrameKind};
 
 use self::header::{HEADER_BYTES_MAX, Parsed};
@@ -35,41 +37,6 @@ pub const BLOCK_BYTES_MAX: u64 = 128 << 10;
 
 const BLOCK_HEADER_BYTES: usize = 3;
 const CHECKSUM_BYTES: u64 = 4;
-
-/// What is wrong with a zstd frame.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum ZstdFault {
-    /// The first bytes are no frame.
-    #[error("no zstd frame begins here")]
-    NotAFrame,
-    /// A reserved bit of the frame's header is set.
-    #[error("a reserved bit of the frame header is set")]
-    ReservedBit,
-    /// The frame needs more memory than is given.
-    #[error("the frame needs a window of {window_bytes} bytes, more than 128 MiB")]
-    Window {
-        /// As stated in the header.
-        window_bytes: u64,
-    },
-    /// A block is of the reserved type.
-    #[error("the block is of the reserved type")]
-    ReservedBlock,
-    /// A block states a size that no block may have.
-    #[error("the block states {block_bytes} bytes, more than the {block_bytes_max} of its frame")]
-    BlockTooLarge {
-        /// As stated in the block's header.
-        block_bytes: u64,
-        /// The smaller of [`BLOCK_BYTES_MAX`] and the frame's window.
-        block_bytes_max: u64,
-    },
-    /// Decompression failed.
-    #[error("decompression failed: {reason}")]
-    Content {
-        /// What the library says.
-        reason: &'static str,
-    },
-}
 
 /// What the walker comes across.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -237,7 +237,7 @@ fn sizes() -> impl Strategy<Value = Vec<usize>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(96))]
+    #![proptest_config(ProptestConfig::with_cases(6000))]
 
     #[test]
     fn the_walker_agrees_with_the_library_in_any_chunking(
@@ -460,4 +460,21 @@ fn asking_again_without_input_is_no_error() {
     }
     let progress = decoder.decode(&mut &frame[20..], &mut output).expect("it decodes");
     assert!(progress.frame_done);
+}
+
+#[test]
+fn a_frame_that_needs_a_dictionary_is_told_and_not_decoded() {
+    // A dictionary id of 5, content of no bytes.
+    let frame = [0x28, 0xb5, 0x2f, 0xfd, 0x21, 5, 0, 1, 0, 0];
+    let walk = walk(&frame, &[1]).expect("a good frame");
+    let expected = FrameKind::Data {
+        window_bytes: 0,
+        content_bytes: Some(0),
+        has_checksum: false,
+        dictionary_id: Some(5),
+    };
+    assert_eq!(walk.frames[0].header.kind, expected);
+    let decoded = decode_as(ContainerKind::Zstd, &frame, &[usize::MAX], 10);
+    let fault = ZstdFault::Content { reason: "Dictionary mismatch" };
+    assert_eq!(decoded, Err(Error::Zstd { offset: 0, fault }));
 }

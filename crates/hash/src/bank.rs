@@ -9,7 +9,9 @@
 //!
 //! Sources: formats.md section 2 and `Bank::hash_internal_state` of the reference client 4.2.2 for
 //! the lattice scheme; 1.18 for the delta scheme; 2.2 and 2.3 for both at once, where the lattice
-//! takes the place of the epoch accounts hash.
+//! takes the place of the epoch accounts hash. Checked on banks of 4.2.2 and 2.3.13: the lattice
+//! scheme, and the delta scheme without an epoch accounts hash. Not seen in any archive at hand:
+//! both at once, and an epoch accounts hash.
 //!
 //! What it does *not* do: decide whether a bank includes the epoch accounts hash (the one whose
 //! slot is the first at or past three quarters of its epoch did), or compute the accounts delta
@@ -25,7 +27,7 @@ use crate::Error;
 /// Which commitments to the accounts go into the hash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BankHashScheme {
-    /// The lattice hash alone (3.0 on; 2.3 with the feature that removes the delta hash).
+    /// The lattice hash alone (3.0 on; 2.3 once the delta hash is removed).
     Lattice,
     /// Delta hash and lattice hash (2.2 and 2.3 between the two features).
     DeltaAndLattice,

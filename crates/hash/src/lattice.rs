@@ -16,13 +16,13 @@
 //! 3. [`long`]: longer accounts are hashed to their root node by the `blake3` crate, which then
 //!    has enough chunks of one input to fill its own lanes.
 //! 4. [`roots`]: root nodes of 2 and 3 wait until there are 16.
-//! 5. [`wide`]: 16 root nodes in 16 lanes are compressed 32 times, and the output words are added
+//! 5. [`wide`] over [`compress`]: 16 root nodes in 16 lanes are compressed 32 times, and the output words are added
 //!    to 16 accumulators, lane for lane. No output is transposed.
 //! 6. At the end what waits is drained (the chunks of step 1 join step 4, so that at most one
 //!    group of root nodes has empty lanes) and the accumulators are added up.
 //!
 //! Invariant: the result does not depend on the kernel, the order, or how accounts are split over
-//! calls. Memory: 250 KiB per [`LatticeSum`], none per account.
+//! calls. Memory: 300 KiB per [`LatticeSum`], none per account.
 //!
 //! Sources: formats.md section 2; the BLAKE3 specification (2020), sections 2.1 to 2.6.
 //!
@@ -34,6 +34,8 @@ mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 mod chunk;
+mod compress;
+mod group;
 mod input;
 mod kernel;
 mod long;
@@ -41,6 +43,7 @@ mod portable;
 mod roots;
 mod sum;
 mod tree;
+mod vector;
 mod wide;
 
 use icecore_types::{AccountRef, Hash, LATTICE_BYTES, LatticeHash};

@@ -5,7 +5,7 @@
 //! Invariants:
 //! - Every function is a pure function of its arguments. The one exception is
 //!   [`Kernel::chosen`], which reads the environment variable `ICECORE_SIMD`.
-//! - Every SIMD kernel computes exactly what the portable one does, which is safe code.
+//! - Every SIMD kernel computes exactly what the portable one does, which has no unsafe operation.
 //! - No allocation per account.
 //!
 //! What it does *not* do: find out which version of an account is the newest, or read archives.

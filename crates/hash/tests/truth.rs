@@ -40,33 +40,40 @@ fn lattice(truth: &Value) -> LatticeHash {
     LatticeHash::from_bytes(&bytes)
 }
 
-fn check(path: &Path) {
+/// Recomputes the bank hash of a truth: under the lattice scheme, or with the accounts delta hash of
+/// the bank's manifest under the delta scheme.
+fn check(path: &Path, accounts_delta_hash: Option<&str>) {
     let file = fs::read(path).expect("the truth can be read");
     let truth: Value = serde_json::from_slice(&file).expect("the truth is JSON");
     let lattice = lattice(&truth);
     let name = path.display();
-    assert_eq!(lattice_checksum(&lattice), hash(&truth, "accounts_lt_hash_checksum"), "{name}");
+    let checksum = hash(&truth, "accounts_lt_hash_checksum");
+    assert_eq!(lattice_checksum(&lattice), checksum, "{name}");
     let parts = BankHashParts {
         parent_hash: hash(&truth, "parent_hash"),
         signature_count: number(&truth, "signature_count"),
         last_blockhash: hash(&truth, "last_blockhash"),
         lattice: Some(&lattice),
-        accounts_delta_hash: None,
+        accounts_delta_hash: accounts_delta_hash.map(|text| text.parse().expect("base58")),
         epoch_accounts_hash: None,
         hard_forks: &[],
         parent_slot: number(&truth, "parent_slot"),
         slot: number(&truth, "slot"),
     };
+    let scheme = match accounts_delta_hash {
+        None => BankHashScheme::Lattice,
+        Some(_) => BankHashScheme::Delta,
+    };
     let expected = hash(&truth, "bank_hash");
-    assert_eq!(bank_hash(&parts, BankHashScheme::Lattice), Ok(expected), "{name}");
+    assert_eq!(bank_hash(&parts, scheme), Ok(expected), "{name}");
     let wrong = BankHashParts { signature_count: parts.signature_count + 1, ..parts };
-    assert_ne!(bank_hash(&wrong, BankHashScheme::Lattice), Ok(expected), "{name}");
+    assert_ne!(bank_hash(&wrong, scheme), Ok(expected), "{name}");
 }
 
 #[test]
 fn the_bundled_banks() {
     for name in ["truth-full-46.json", "truth-incremental-62.json"] {
-        check(&workspace().join("testdata/tiny").join(name));
+        check(&workspace().join("testdata/tiny").join(name), None);
     }
 }
 
@@ -76,19 +83,21 @@ fn the_shared_banks() {
         .map_or_else(|| workspace().join("../shared"), PathBuf::from)
         .join("data");
     let mut checked = 0;
-    for name in [
-        "tiny/truth-full-46.json",
-        "tiny/truth-incremental-62.json",
-        "small/truth-full-235.json",
-        "small/truth-incremental-297.json",
-        "old-2.3-lattice/truth-full-40.json",
-        "old-2.3-lattice/truth-incremental-56.json",
-        "old-2.3-merkle/truth-full-40.json",
-        "old-2.3-merkle/truth-incremental-56.json",
+    let delta_40 = Some("8KS6hrofGvXWUTHeAG65rxh2FqBTLcb1PwMYJPv6HY7o");
+    let delta_56 = Some("3bYtMws2A49eqfeQyeriX2fpMKVqbGsFvu3mVVDbrR6y");
+    for (name, accounts_delta_hash) in [
+        ("tiny/truth-full-46.json", None),
+        ("tiny/truth-incremental-62.json", None),
+        ("small/truth-full-235.json", None),
+        ("small/truth-incremental-297.json", None),
+        ("old-2.3-lattice/truth-full-40.json", None),
+        ("old-2.3-lattice/truth-incremental-56.json", None),
+        ("old-2.3-merkle/truth-full-40.json", delta_40),
+        ("old-2.3-merkle/truth-incremental-56.json", delta_56),
     ] {
         let path = shared.join(name);
         if path.exists() {
-            check(&path);
+            check(&path, accounts_delta_hash);
             checked += 1;
         } else {
             eprintln!("skipped: {} is absent", path.display());

@@ -67,8 +67,7 @@ impl Naming<'_> {
         expected: impl Into<String>,
         found: impl Into<String>,
     ) -> WrongRecord {
-        let (archive, storages) =
-            if place.is_incremental() { self.incremental } else { self.full };
+        let (archive, storages) = if place.is_incremental() { self.incremental } else { self.full };
         let storage = &storages[place.storage() as usize];
         WrongRecord {
             archive: archive.to_string(),

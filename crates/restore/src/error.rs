@@ -11,7 +11,9 @@ pub enum Error {
     #[error(transparent)]
     Disk(#[from] icecore_disk::Error),
     /// A file's name is not that of a snapshot archive.
-    #[error("{file}: {reason}; an archive is called snapshot-SLOT-HASH.tar.zst or incremental-snapshot-BASE-SLOT-HASH.tar.zst")]
+    #[error(
+        "{file}: {reason}; an archive is called snapshot-SLOT-HASH.tar.zst or incremental-snapshot-BASE-SLOT-HASH.tar.zst"
+    )]
     Name {
         /// The file name as given.
         file: String,

@@ -166,6 +166,9 @@ mod tests {
             index.push(entry(1, 0, record), &budget).expect("within the first chunk");
         }
         let error = index.push(entry(1, 0, 0), &budget).expect_err("the second chunk");
-        assert!(error.to_string().contains("the index of 256 records needs 20480 bytes"), "{error}");
+        assert!(
+            error.to_string().contains("the index of 256 records needs 20480 bytes"),
+            "{error}"
+        );
     }
 }

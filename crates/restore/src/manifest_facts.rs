@@ -213,8 +213,8 @@ impl ManifestFold {
             return;
         }
         let stakes = self.epoch_stakes.entry(epoch).or_default();
-        let nodes = stakes.nodes.iter().map(|node| node.votes.len()).sum::<usize>()
-            + stakes.nodes.len();
+        let nodes =
+            stakes.nodes.iter().map(|node| node.votes.len()).sum::<usize>() + stakes.nodes.len();
         let room = stakes.votes.len() < VOTE_ACCOUNTS_MAX
             && stakes.authorized_voters.len() < VOTE_ACCOUNTS_MAX
             && nodes < VOTE_ACCOUNTS_MAX;

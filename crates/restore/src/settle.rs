@@ -17,11 +17,7 @@
 //!    each view, note the others as excluded, note the corrections.
 //! 3. Merge what the threads found and sort it by place, the order of the archives.
 
-use std::{
-    collections::HashSet,
-    sync::Mutex,
-    thread,
-};
+use std::{collections::HashSet, sync::Mutex, thread};
 
 use icecore_types::{Pubkey, Slot};
 
@@ -172,7 +168,8 @@ fn settle_key(
     settled: &mut Settled,
 ) {
     let slot = |entry: &Entry| storages[entry.place.storage() as usize].slot;
-    let is_replaced = |entry: &Entry| upper.is_some_and(|upper| upper.replaced.contains(&slot(entry)));
+    let is_replaced =
+        |entry: &Entry| upper.is_some_and(|upper| upper.replaced.contains(&slot(entry)));
     if let ([only], []) = (full, incremental)
         && !is_replaced(only)
     {
@@ -183,10 +180,8 @@ fn settle_key(
     let newest_full = full.iter().max_by_key(|entry| (slot(entry), entry.place));
     let newest_pair = upper.and_then(|upper| {
         let slot_above = |entry: &Entry| upper.storages[entry.place.storage() as usize].slot;
-        let below = full
-            .iter()
-            .filter(|entry| !is_replaced(entry))
-            .map(|entry| (slot(entry), entry.place));
+        let below =
+            full.iter().filter(|entry| !is_replaced(entry)).map(|entry| (slot(entry), entry.place));
         let above = incremental.iter().map(|entry| (slot_above(entry), entry.place));
         below.chain(above).max().map(|(_, place)| place)
     });

@@ -221,13 +221,8 @@ impl Examination<'_> {
             _ => None,
         };
 
-        let state_full = state(
-            totals_full,
-            merkle_full,
-            &[&lower.facts],
-            &settled.excluded_full,
-            false,
-        );
+        let state_full =
+            state(totals_full, merkle_full, &[&lower.facts], &settled.excluded_full, false);
         let state_pair = match above {
             Some((looked, ..)) => Some(state(
                 totals_pair,
@@ -238,14 +233,12 @@ impl Examination<'_> {
             )),
             None => None,
         };
-        self.judge(pair, lower, upper.map(|(looked, ..)| looked), Judged {
-            settled,
-            state_full,
-            state_pair,
-            is_pair,
-            fits,
-            offsets,
-        })
+        self.judge(
+            pair,
+            lower,
+            upper.map(|(looked, ..)| looked),
+            Judged { settled, state_full, state_pair, is_pair, fits, offsets },
+        )
     }
 
     fn first_look(
@@ -383,8 +376,7 @@ impl Examination<'_> {
                 &mut SecondLook::new(facts),
                 self.progress,
             )?;
-            let mut leaves: Vec<_> =
-                workers.into_iter().flat_map(|worker| worker.leaves).collect();
+            let mut leaves: Vec<_> = workers.into_iter().flat_map(|worker| worker.leaves).collect();
             leaves.sort_unstable_by_key(|(key, _)| *key);
             let root = merkle_accounts_hash(leaves.into_iter().map(|(_, hash)| hash));
             let name = match epoch_accounts_hash {
@@ -514,11 +506,19 @@ fn state(
     is_pair: bool,
 ) -> State {
     let counts = |place: Place| excluded.binary_search(&place).is_err();
-    let mut stakes: Vec<StakeFact> =
-        facts.iter().flat_map(|facts| &facts.stakes).filter(|fact| counts(fact.spot.place)).copied().collect();
+    let mut stakes: Vec<StakeFact> = facts
+        .iter()
+        .flat_map(|facts| &facts.stakes)
+        .filter(|fact| counts(fact.spot.place))
+        .copied()
+        .collect();
     stakes.sort_unstable_by_key(|fact| fact.key);
-    let mut votes: Vec<VoteFact> =
-        facts.iter().flat_map(|facts| &facts.votes).filter(|fact| counts(fact.spot.place)).copied().collect();
+    let mut votes: Vec<VoteFact> = facts
+        .iter()
+        .flat_map(|facts| &facts.votes)
+        .filter(|fact| counts(fact.spot.place))
+        .copied()
+        .collect();
     votes.sort_unstable_by_key(|fact| fact.key);
     let mut sysvars = crate::account_facts::Sysvars::default();
     for (number, facts) in facts.iter().enumerate() {
@@ -543,7 +543,9 @@ fn records(
     }
     findings.fail_untold(CheckId::A1, looked.wrong_count - looked.wrong.len() as u64);
     let mut told = 0;
-    for twice in judged.settled.twice.iter().filter(|twice| twice.place.is_incremental() == incremental) {
+    for twice in
+        judged.settled.twice.iter().filter(|twice| twice.place.is_incremental() == incremental)
+    {
         let offset = judged.offsets.iter().find(|(place, _)| *place == twice.place);
         let record = naming.wrong(
             twice.place,

@@ -105,7 +105,7 @@ fn number(field: &[u8]) -> Option<u64> {
 /// Whether a sparse member's map leaves nothing out, so that its content is all there: extents
 /// without gaps from 0 to the member's size.
 ///
-/// Clients of the 2.1 line wrote such members for storages without holes.
+/// Archives of 2.1 can hold sparse members (formats.md section 1, "version differences").
 fn check_sparse(block: &Block, size: u64) -> Result<(), TarFault> {
     const MAP: std::ops::Range<usize> = 386..482;
     const EXTENT_BYTES: usize = 24;

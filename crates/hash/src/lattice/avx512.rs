@@ -3,8 +3,10 @@
 use std::arch::x86_64::*;
 
 use super::{
+    group::{ChainingValues, Chunks, GROUP, LaneSums, RootNodes},
     input::Block,
-    wide::{self, ChainingValues, Chunks, GROUP, LaneSums, RootNodes, Vector, entry_points},
+    vector::Vector,
+    wide::{self, entry_points},
 };
 
 /// 16 words. Exists only where the CPU has AVX-512 F and BW.

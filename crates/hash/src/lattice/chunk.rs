@@ -1,8 +1,8 @@
 //! Where chunks wait until there are enough of them to fill all lanes.
 
 use super::{
+    group::{Chunks, GROUP},
     input::Block,
-    wide::{Chunks, GROUP},
 };
 
 /// Up to [`GROUP`] chunks of at most a fixed number of blocks, lane after lane.

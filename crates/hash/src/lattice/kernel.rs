@@ -5,8 +5,8 @@ use std::{env, fmt, str::FromStr};
 #[cfg(target_arch = "x86_64")]
 use super::{avx2, avx512};
 use super::{
+    group::{ChainingValues, Chunks, GROUP, LaneSums, RootNodes},
     portable,
-    wide::{ChainingValues, Chunks, LaneSums, RootNodes},
 };
 use crate::Error;
 
@@ -148,7 +148,7 @@ dispatch! {
     /// [`wide::chain`](super::wide::chain).
     chain(chunks: Chunks<'_>, blocks: usize, values: &mut ChainingValues);
     /// [`wide::chunk_values`](super::wide::chunk_values).
-    chunk_values(chunks: Chunks<'_>, lengths: &[u32; 16], indices: &[u32; 16], values: &mut ChainingValues);
+    chunk_values(chunks: Chunks<'_>, lengths: &[u32; GROUP], indices: &[u32; GROUP], values: &mut ChainingValues);
     /// [`wide::expand`](super::wide::expand).
     expand(nodes: RootNodes<'_>, sums: &mut LaneSums);
 }

@@ -4,8 +4,10 @@
 //! runs out of registers.
 
 use super::{
+    group::{ChainingValues, Chunks, GROUP, LaneSums, RootNodes},
     input::Block,
-    wide::{self, ChainingValues, Chunks, GROUP, LaneSums, RootNodes, Vector, entry_points},
+    vector::Vector,
+    wide::{self, entry_points},
 };
 
 /// Lanes of the vector.

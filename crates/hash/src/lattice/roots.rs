@@ -4,10 +4,11 @@ use icecore_types::LatticeHash;
 
 use super::{
     chunk::ChunkQueue,
+    compress::{INITIAL, PARENT, ROOT},
+    group::{ChainingValues, GROUP, INITIAL_VALUES, LaneSums, RootNodes},
     input::{BLOCK_BYTES, Block},
     kernel::Engine,
     sum::LatticeCounters,
-    wide::{ChainingValues, GROUP, INITIAL, INITIAL_VALUES, LaneSums, PARENT, ROOT, RootNodes},
 };
 
 /// A root node by itself.

@@ -4,12 +4,13 @@ use icecore_types::{AccountRef, LatticeHash};
 
 use super::{
     chunk::ChunkQueue,
+    compress::{CHUNK_END, CHUNK_START, ROOT},
+    group::{GROUP, INITIAL_VALUES, RootNodes},
     input::{BLOCK_BYTES, CHUNK_BLOCKS, CHUNK_BYTES, FIXED_BYTES, Input},
     kernel::{Engine, Kernel},
     long::Long,
     roots::{RootNode, Roots},
     tree::{CHUNKS_MAX, Trees},
-    wide::{CHUNK_END, CHUNK_START, GROUP, INITIAL_VALUES, ROOT, RootNodes},
 };
 
 /// Blocks of the shortest input.
@@ -33,7 +34,7 @@ pub struct LatticeCounters {
 
 /// The sum of the lattice hashes of the accounts added to it.
 ///
-/// One per thread: it owns some 250 KiB of queues and lane sums. Accounts are copied as they are
+/// One per thread: it owns some 300 KiB of queues and lane sums. Accounts are copied as they are
 /// added, so they need not outlive the call, and batches of any size fill all lanes.
 pub struct LatticeSum {
     engine: Engine,

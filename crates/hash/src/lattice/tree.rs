@@ -9,10 +9,10 @@ use blake3::hazmat::{ChainingValue, Mode, merge_subtrees_non_root};
 
 use super::{
     chunk::ChunkQueue,
+    group::{ChainingValues, GROUP, INITIAL_VALUES},
     input::{Block, CHUNK_BLOCKS, CHUNK_BYTES, Input},
     kernel::Engine,
     roots::{RootNode, Roots},
-    wide::{ChainingValues, GROUP, INITIAL_VALUES},
 };
 
 /// Chunks of the longest account that is hashed this way.

@@ -1,6 +1,8 @@
 //! M2, M4, M5, M6, M9, M10, S1, S2: the bank's own fields, and the accounts against them.
 
-use icecore_hash::{BankHashParts, BankHashScheme, bank_hash, lattice_checksum, with_epoch_accounts_hash};
+use icecore_hash::{
+    BankHashParts, BankHashScheme, bank_hash, lattice_checksum, with_epoch_accounts_hash,
+};
 use icecore_types::{Hash, LatticeHash};
 
 use super::{Computed, Subject};
@@ -51,7 +53,9 @@ fn ticks(manifest: &ManifestFacts, findings: &mut Findings) {
     }
     let epoch = schedule.epoch_of(manifest.bank.slot);
     match manifest.bank.epoch {
-        0 if epoch != 0 => findings.note(id, format!("the epoch field is 0, the slot's epoch is {epoch}")),
+        0 if epoch != 0 => {
+            findings.note(id, format!("the epoch field is 0, the slot's epoch is {epoch}"))
+        }
         stated => {
             findings.equal(id, "epoch", epoch, stated);
         }
@@ -208,9 +212,19 @@ fn persistence_of(
     let id = CheckId::M3;
     let Some(full) = &base.manifest else { return };
     findings.equal(id, "full_slot", full.bank.slot, persistence.full_slot);
-    findings.equal(id, "full_capitalization", full.bank.capitalization, persistence.full_capitalization);
+    findings.equal(
+        id,
+        "full_capitalization",
+        full.bank.capitalization,
+        persistence.full_capitalization,
+    );
     if !full.accounts_db.bank_hash_info.accounts_hash.is_zero() {
-        findings.equal(id, "full_hash", full.accounts_db.bank_hash_info.accounts_hash, persistence.full_hash);
+        findings.equal(
+            id,
+            "full_hash",
+            full.accounts_db.bank_hash_info.accounts_hash,
+            persistence.full_hash,
+        );
     }
 }
 
@@ -252,20 +266,26 @@ fn bank_hash_from_parts(
         bank_hash(&parts(manifest, lattice, with_epoch), scheme).ok()
     };
     let stated_lattice = manifest.lattice.as_ref();
-    let holds =
-        SCHEMES.into_iter().find(|scheme| hash(stated_lattice, *scheme) == Some(manifest.hashes.hash));
+    let holds = SCHEMES
+        .into_iter()
+        .find(|scheme| hash(stated_lattice, *scheme) == Some(manifest.hashes.hash));
     let scheme = holds.unwrap_or(match stated_lattice {
         Some(_) => SCHEMES[0],
         None => SCHEMES[2],
     });
     match holds {
-        Some((scheme, _)) => findings.note(id, format!("{} by the {scheme} rule", manifest.hashes.hash)),
+        Some((scheme, _)) => {
+            findings.note(id, format!("{} by the {scheme} rule", manifest.hashes.hash))
+        }
         None => {
             let found = hash(stated_lattice, scheme)
                 .map_or_else(|| "none".to_string(), |hash| hash.to_string());
             findings.fail(
                 id,
-                format!("bank hash: the manifest states {}, its parts give {found}", manifest.hashes.hash),
+                format!(
+                    "bank hash: the manifest states {}, its parts give {found}",
+                    manifest.hashes.hash
+                ),
             );
         }
     }

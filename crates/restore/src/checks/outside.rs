@@ -50,7 +50,6 @@ fn anchors(subject: &Subject<'_>, findings: &mut Findings, computed: &mut Comput
         findings.equal(id, "capitalization", capitalization, manifest.bank.capitalization);
     }
     if let Some(bank_hash) = expected.bank_hash {
-        computed.anchored =
-            findings.equal(id, "bank hash", bank_hash, manifest.hashes.hash);
+        computed.anchored = findings.equal(id, "bank hash", bank_hash, manifest.hashes.hash);
     }
 }

@@ -46,7 +46,9 @@ fn leader(manifest: &ManifestFacts, findings: &mut Findings) {
         }
         None => findings.warn(
             id,
-            format!("no staked vote account in epoch {epoch}: the reference client refuses to boot"),
+            format!(
+                "no staked vote account in epoch {epoch}: the reference client refuses to boot"
+            ),
         ),
     }
 }
@@ -60,7 +62,8 @@ fn epoch_stakes(manifest: &ManifestFacts, findings: &mut Findings) {
     // The schedule may be hostile: never walk more epochs than stakes are kept for.
     for epoch in (first..=last).take(manifest.epoch_stakes.len() + 1) {
         if !manifest.epoch_stakes.contains_key(&epoch) {
-            findings.fail(id, format!("no stakes for epoch {epoch} ({first} to {last} are needed)"));
+            findings
+                .fail(id, format!("no stakes for epoch {epoch} ({first} to {last} are needed)"));
         }
     }
     for (epoch, stakes) in &manifest.epoch_stakes {
@@ -86,7 +89,8 @@ fn one_epoch(epoch: Epoch, stakes: &EpochStakes, findings: &mut Findings) {
         findings.fail(id, format!("epoch {epoch}: vote account {} stands twice", twice.vote));
     }
     if stakes.repeated > 0 {
-        findings.fail(id, format!("epoch {epoch}: {} authorized voters stand twice", stakes.repeated));
+        findings
+            .fail(id, format!("epoch {epoch}: {} authorized voters stand twice", stakes.repeated));
     }
 
     let staked = || stakes.votes.iter().filter(|vote| vote.stake > 0);
@@ -139,12 +143,7 @@ fn one_epoch(epoch: Epoch, stakes: &EpochStakes, findings: &mut Findings) {
 }
 
 /// M11.
-fn cache(
-    subject: &Subject<'_>,
-    manifest: &ManifestFacts,
-    state: &State,
-    findings: &mut Findings,
-) {
+fn cache(subject: &Subject<'_>, manifest: &ManifestFacts, state: &State, findings: &mut Findings) {
     let id = CheckId::M11;
     let bank = &manifest.bank;
     let cache = &manifest.stakes;
@@ -177,8 +176,13 @@ fn delegations(
                 Some(_) => "another delegation",
                 None => "no delegation",
             };
-            let wrong =
-                subject.naming.wrong(spot.place, spot.offset, Some(*key), "the cached delegation", what);
+            let wrong = subject.naming.wrong(
+                spot.place,
+                spot.offset,
+                Some(*key),
+                "the cached delegation",
+                what,
+            );
             findings.wrong(id, wrong);
         }
     }

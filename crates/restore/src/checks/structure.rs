@@ -43,7 +43,10 @@ fn container(facts: &ArchiveFacts, findings: &mut Findings) {
     let id = CheckId::C2;
     match &facts.end.container {
         Some(report) => {
-            findings.note(id, format!("{}, {} frames, {} bytes", report.kind, report.frames, report.bytes));
+            findings.note(
+                id,
+                format!("{}, {} frames, {} bytes", report.kind, report.frames, report.bytes),
+            );
             if report.trailing_bytes > 0 {
                 findings.warn(id, format!("{} bytes after the last frame", report.trailing_bytes));
             }
@@ -61,7 +64,8 @@ fn container(facts: &ArchiveFacts, findings: &mut Findings) {
     if let Some(end) = &facts.end.tar
         && let Some(offset) = end.trailing_nonzero
     {
-        findings.warn(id, format!("bytes that are not zero after its end, from offset {offset} on"));
+        findings
+            .warn(id, format!("bytes that are not zero after its end, from offset {offset} on"));
     }
 }
 
@@ -92,7 +96,8 @@ fn members(subject: &Subject<'_>, findings: &mut Findings) {
     if facts.storages.is_empty() {
         findings.fail(id, "no storage (accounts/SLOT.ID)");
     }
-    let mut slots: Vec<_> = facts.storages.iter().map(|storage| (storage.slot, storage.id)).collect();
+    let mut slots: Vec<_> =
+        facts.storages.iter().map(|storage| (storage.slot, storage.id)).collect();
     slots.sort_unstable();
     for pair in slots.windows(2).filter(|pair| pair[0].0 == pair[1].0) {
         let (slot, first) = pair[0];
@@ -134,7 +139,8 @@ fn storages(
         findings.warn(id, format!("{missing} listed storages are not in the archive"));
     }
     if manifest.storages_odd > 0 {
-        findings.warn(id, format!("{} slots are listed without one storage", manifest.storages_odd));
+        findings
+            .warn(id, format!("{} slots are listed without one storage", manifest.storages_odd));
     }
 }
 
@@ -146,7 +152,8 @@ fn pair(subject: &Subject<'_>, findings: &mut Findings) {
     };
     let base_slot = subject.name.base().expect("only an incremental archive has a base");
     if base_slot >= subject.name.slot() {
-        findings.fail(id, format!("base slot {base_slot} is not below slot {}", subject.name.slot()));
+        findings
+            .fail(id, format!("base slot {base_slot} is not below slot {}", subject.name.slot()));
     }
     findings.equal(id, "slot of the full archive", base_slot, base.slot);
     if let (Some(full), Some(own)) = (&base.manifest, &subject.facts.manifest) {

@@ -101,10 +101,8 @@ fn recent_blockhashes(
     }
     let newest = recent.newest().map(|entry| entry.0);
     if newest != queue.last_hash {
-        findings.fail(
-            id,
-            format!("last blockhash: expected {newest:?}, found {:?}", queue.last_hash),
-        );
+        findings
+            .fail(id, format!("last blockhash: expected {newest:?}, found {:?}", queue.last_hash));
     }
     findings.note(id, format!("{} blockhashes", recent.len()));
     Some(())
@@ -143,11 +141,7 @@ fn slot_history(manifest: &ManifestFacts, data: &[u8], findings: &mut Findings) 
     Some(())
 }
 
-fn last_restart_slot(
-    manifest: &ManifestFacts,
-    data: &[u8],
-    findings: &mut Findings,
-) -> Option<()> {
+fn last_restart_slot(manifest: &ManifestFacts, data: &[u8], findings: &mut Findings) -> Option<()> {
     let sysvar = LastRestartSlot::decode(data)?;
     let slot = manifest.bank.slot;
     let forks = manifest.hard_forks.iter().map(|(slot, _)| *slot);

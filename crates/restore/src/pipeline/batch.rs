@@ -68,7 +68,14 @@ impl Batch {
     }
 
     /// Adds a record that lies at `start` of the block.
-    pub(crate) fn push(&mut self, place: Place, slot: Slot, offset: u64, start: usize, bytes: usize) {
+    pub(crate) fn push(
+        &mut self,
+        place: Place,
+        slot: Slot,
+        offset: u64,
+        start: usize,
+        bytes: usize,
+    ) {
         let start = u32::try_from(start).expect("a block is 1 MiB");
         let bytes = u32::try_from(bytes).expect("a record is at most 10 MiB and 136 bytes");
         self.spans.push(Span { place, slot, offset, start, bytes });

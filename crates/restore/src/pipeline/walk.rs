@@ -88,8 +88,7 @@ pub(crate) fn walk(
     progress: &Progress,
 ) -> Result<WalkEnd, Error> {
     let mut tar = TarReader::new();
-    let mut state =
-        State { content: Content::Nothing, storages: 0, incremental, visitor };
+    let mut state = State { content: Content::Nothing, storages: 0, incremental, visitor };
     let mut end = WalkEnd::default();
     loop {
         let block = match stream.next() {

@@ -1,0 +1,98 @@
+//! Options that every command takes, and what commands make of them.
+
+use std::{path::PathBuf, sync::Arc, thread};
+
+use clap::{Args, ValueEnum};
+use icecore_restore::{Options, Pair, Progress};
+
+use crate::{exit::Failure, progress::Watch, size::Size};
+
+/// How an answer is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people.
+    Display,
+    /// JSON on several lines.
+    Json,
+    /// JSON, one object a line.
+    JsonCompact,
+}
+
+/// Options of every command.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct CommonOptions {
+    /// How to write the answer
+    #[arg(long, global = true, value_enum, default_value = "display", value_name = "FORMAT")]
+    pub(crate) output: Format,
+
+    /// Write progress to a file instead of stderr ('-': stderr, one line per event)
+    #[arg(long, global = true, value_name = "FILE|-")]
+    pub(crate) log: Option<PathBuf>,
+
+    /// Say more
+    #[arg(short, long, global = true)]
+    pub(crate) verbose: bool,
+
+    /// Threads to work with [default: the cores there are]
+    #[arg(long, global = true, value_name = "N")]
+    pub(crate) threads: Option<std::num::NonZeroU16>,
+
+    /// Most memory that the index of accounts may take, as in 300M or 16GiB [default: no limit]
+    #[arg(long, global = true, value_name = "SIZE")]
+    pub(crate) memory_limit: Option<Size>,
+
+    /// A folder for scratch files (an archive on standard input may need to be read twice)
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) scratch: Option<PathBuf>,
+}
+
+impl CommonOptions {
+    /// Options for the library.
+    pub(crate) fn scan(&self) -> Options {
+        let cores = match self.threads {
+            Some(threads) => usize::from(threads.get()),
+            None => thread::available_parallelism().map_or(1, usize::from),
+        };
+        let mut options = Options::for_cores(cores);
+        if let Some(Size(bytes)) = self.memory_limit {
+            options.memory_bytes_max = bytes;
+        }
+        options
+    }
+
+    /// Starts showing progress, and turning Ctrl-C into an orderly end.
+    pub(crate) fn watch(&self) -> Result<Watch, Failure> {
+        Watch::start(Arc::new(Progress::default()), self.log.as_deref())
+    }
+}
+
+/// Where accounts come from.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct SourceOptions {
+    /// A folder (its best pair), or a full archive and perhaps, given again, an incremental one
+    #[arg(long, required = true, value_name = "DIR|ARCHIVE")]
+    pub(crate) from: Vec<PathBuf>,
+
+    /// Read the archives even if their verdict is bad
+    #[arg(long)]
+    pub(crate) no_verify: bool,
+}
+
+impl SourceOptions {
+    /// Opens the archives.
+    pub(crate) fn pair(&self) -> Result<Pair, Failure> {
+        pair_of(&self.from)
+    }
+}
+
+/// A folder, a full archive, or a full and an incremental archive.
+pub(crate) fn pair_of(paths: &[PathBuf]) -> Result<Pair, Failure> {
+    match paths {
+        [folder] if icecore_disk::is_folder(folder) => Ok(Pair::best_in(folder)?),
+        [full] => Ok(Pair::files(full, None)?),
+        [full, incremental] => Ok(Pair::files(full, Some(incremental))?),
+        _ => Err(Failure::Usage(
+            "give a folder, or a full and at most one incremental archive".into(),
+        )),
+    }
+}
