@@ -89,15 +89,8 @@ fn rate(accounts: &[AccountRef<'_>], contender: &Contender) -> f64 {
     accounts.len() as f64 / contender.seconds / 1e3
 }
 
-fn contender(
-    name: &str,
-    sum: impl FnMut(&[AccountRef<'_>]) -> LatticeHash + 'static,
-) -> Contender {
-    Contender {
-        name: name.to_string(),
-        sum: Box::new(sum),
-        seconds: f64::INFINITY,
-    }
+fn contender(name: &str, sum: impl FnMut(&[AccountRef<'_>]) -> LatticeHash + 'static) -> Contender {
+    Contender { name: name.to_string(), sum: Box::new(sum), seconds: f64::INFINITY }
 }
 
 fn peers(data_bytes: usize) -> Vec<Contender> {

@@ -18,11 +18,10 @@ mod header;
 
 use std::{hash::Hasher, mem, ops::Range};
 
-pub use fault::Lz4Fault;
-
 use lz4_flex::block::decompress_into_with_dict;
 use twox_hash::XxHash32;
 
+pub use self::fault::Lz4Fault;
 use self::header::Descriptor;
 use crate::{
     Error,

@@ -19,8 +19,7 @@ pub(crate) mod header;
 
 use std::fmt;
 
-pub use fault::TarFault;
-
+pub use self::fault::TarFault;
 use self::{
     extension::{ExtensionKind, Extensions},
     header::{BLOCK_BYTES, Block, Header},

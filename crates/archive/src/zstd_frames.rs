@@ -15,10 +15,12 @@
 mod fault;
 mod header;
 
-pub use fault::ZstdFault;
-pub use header::{FrameHeader, FrameKind};
+pub use self::{
+    fault::ZstdFault,
+    header::{FrameHeader, FrameKind},
+};
 
-use self::header::{HEADER_BYTES_MAX, Parsed};
+pub(crate) use self::header::{HEADER_BYTES_MAX, Parsed, parse};
 use crate::{
     Error,
     container::{ContainerKind, WalkEnd},
@@ -34,6 +36,9 @@ pub(crate) const WINDOW_LOG_MAX: u32 = 27;
 /// The largest block, before and after compression (`Block_Maximum_Size`); less in a frame whose
 /// window is less.
 pub const BLOCK_BYTES_MAX: u64 = 128 << 10;
+
+/// A compressed block has at least a header of its literals and one of its sequences.
+const COMPRESSED_BLOCK_BYTES_MIN: u64 = 2;
 
 const BLOCK_HEADER_BYTES: usize = 3;
 const CHECKSUM_BYTES: u64 = 4;
@@ -194,7 +199,7 @@ impl FrameWalker {
                 false => *input,
             };
             let offset = self.offset - self.carried_length as u64;
-            match header::parse(known).map_err(|fault| Error::Zstd { offset, fault })? {
+            match parse(known).map_err(|fault| Error::Zstd { offset, fault })? {
                 Parsed::Needs(total) => {
                     let count = input.len().min(total - self.carried_length);
                     let taken = self.take(input, count);
@@ -308,23 +313,25 @@ impl FrameWalker {
     fn block(&self, bytes: [u8; BLOCK_HEADER_BYTES], offset: u64) -> Result<Part, Error> {
         let header = u32::from_le_bytes([bytes[0], bytes[1], bytes[2], 0]);
         let block_bytes = u64::from(header >> 3);
+        let at_fault = |fault| Err(Error::Zstd { offset, fault });
         let left = match header >> 1 & 3 {
-            // Raw, and compressed: the bytes that follow.
-            0 | 2 => block_bytes,
+            // Raw.
+            0 => block_bytes,
             // One byte that is repeated.
             1 => 1,
-            _ => {
-                return Err(Error::Zstd { offset, fault: ZstdFault::ReservedBlock });
+            // Compressed.
+            2 if block_bytes < COMPRESSED_BLOCK_BYTES_MIN => {
+                return at_fault(ZstdFault::BlockTooSmall { block_bytes });
             }
+            2 => block_bytes,
+            _ => return at_fault(ZstdFault::ReservedBlock),
         };
-        if block_bytes > self.block_bytes_max {
-            return Err(Error::Zstd {
-                offset,
-                fault: ZstdFault::BlockTooLarge {
-                    block_bytes,
-                    block_bytes_max: self.block_bytes_max,
-                },
-            });
+        // Neither what is stored nor what it yields may be more; of a frame without content not
+        // even the one byte that is repeated no times.
+        let block_bytes = block_bytes.max(left);
+        let block_bytes_max = self.block_bytes_max;
+        if block_bytes > block_bytes_max {
+            return at_fault(ZstdFault::BlockTooLarge { block_bytes, block_bytes_max });
         }
         let then = match header & 1 {
             0 => Then::Block,

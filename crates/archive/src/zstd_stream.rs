@@ -1,6 +1,8 @@
 //! Decompresses one zstd frame at a time, with bounded memory and a decoder that is used again.
 //!
-//! Content checksums, where a frame has one, and stated content sizes are checked by the library.
+//! Content checksums, where a frame has one, are checked by the library. The stated content size is
+//! compared here: the library lets a wrong one pass when a frame that comes in pieces ends with an
+//! empty block. For that the first bytes of each frame are kept.
 //!
 //! What it does *not* do: find frames (see [`zstd_frames`](crate::zstd_frames)).
 
@@ -9,7 +11,7 @@ use zstd_safe::{DCtx, DParameter, InBuffer, OutBuffer, ResetDirective, get_error
 use crate::{
     Error,
     container::Progress,
-    zstd_frames::{WINDOW_LOG_MAX, ZstdFault},
+    zstd_frames::{FrameKind, HEADER_BYTES_MAX, Parsed, WINDOW_LOG_MAX, ZstdFault, parse},
 };
 
 /// Decompresses zstd frames, one after the other.
@@ -17,6 +19,10 @@ pub struct ZstdFrameDecoder {
     context: DCtx<'static>,
     /// Where the frame begins, for errors: the library does not say how far it came.
     frame_offset: u64,
+    /// The frame's first bytes.
+    head: [u8; HEADER_BYTES_MAX],
+    head_length: usize,
+    content_bytes: u64,
     state: State,
 }
 
@@ -36,7 +42,14 @@ impl ZstdFrameDecoder {
         context
             .set_parameter(DParameter::WindowLogMax(WINDOW_LOG_MAX))
             .expect("27 is a window that every build of the library supports");
-        Self { context, frame_offset: 0, state: State::Hungry }
+        Self {
+            context,
+            frame_offset: 0,
+            head: [0; HEADER_BYTES_MAX],
+            head_length: 0,
+            content_bytes: 0,
+            state: State::Hungry,
+        }
     }
 
     /// Prepares for another frame, whatever became of the one before; memory is kept. Errors
@@ -51,6 +64,8 @@ impl ZstdFrameDecoder {
             .reset(ResetDirective::SessionOnly)
             .expect("a session can be dropped at any time");
         self.frame_offset = frame_offset;
+        self.head_length = 0;
+        self.content_bytes = 0;
         self.state = State::Hungry;
     }
 
@@ -68,19 +83,46 @@ impl ZstdFrameDecoder {
             let mut target = OutBuffer::around_pos(output, written);
             let result = self.context.decompress_stream(&mut target, &mut source);
             let (taken, end) = (source.pos(), target.pos());
+            let hint = result.map_err(|code| self.fault(get_error_name(code)))?;
+            self.keep_head(&input[..taken]);
             *input = &input[taken..];
-            let hint = result.map_err(|code| Error::Zstd {
-                offset: self.frame_offset,
-                fault: ZstdFault::Content { reason: get_error_name(code) },
-            })?;
+            self.content_bytes += (end - written) as u64;
             written = end;
             self.state = match hint {
-                0 => State::Done,
+                0 => {
+                    self.check_size()?;
+                    State::Done
+                }
                 _ if written < output.len() => State::Hungry,
                 _ => State::Full,
             };
         }
         Ok(Progress { written, frame_done: self.state == State::Done })
+    }
+
+    fn keep_head(&mut self, taken: &[u8]) {
+        let count = taken.len().min(HEADER_BYTES_MAX - self.head_length);
+        self.head[self.head_length..][..count].copy_from_slice(&taken[..count]);
+        self.head_length += count;
+    }
+
+    /// Compares what the frame held with what its header states.
+    fn check_size(&self) -> Result<(), Error> {
+        match parse(&self.head[..self.head_length]) {
+            Ok(Parsed::Header {
+                kind: FrameKind::Data { content_bytes: Some(stated_bytes), .. },
+                ..
+            }) if stated_bytes != self.content_bytes => {
+                let content_bytes = self.content_bytes;
+                let fault = ZstdFault::ContentSize { content_bytes, stated_bytes };
+                Err(Error::Zstd { offset: self.frame_offset, fault })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn fault(&self, reason: &'static str) -> Error {
+        Error::Zstd { offset: self.frame_offset, fault: ZstdFault::Content { reason } }
     }
 }
 

@@ -130,7 +130,7 @@ fn storage() -> impl Strategy<Value = Vec<u8>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(6000))]
+    #![proptest_config(ProptestConfig::with_cases(512))]
 
     #[test]
     fn records_and_faults_are_those_of_a_plain_loop_in_any_chunking(

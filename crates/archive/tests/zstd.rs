@@ -166,7 +166,8 @@ fn by_hand(shape: Shape, blocks: &[(bool, u8, u16)]) -> (Vec<u8>, Vec<u8>) {
     };
     for (is_repeated, byte, length) in blocks {
         let length = usize::from(*length);
-        match is_repeated {
+        // Where there is no content there is no byte to repeat.
+        match *is_repeated && !content.is_empty() {
             true => block(false, 1, length, &[*byte]),
             false => block(false, 0, length, &vec![*byte; length]),
         }
@@ -237,7 +238,7 @@ fn sizes() -> impl Strategy<Value = Vec<usize>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(6000))]
+    #![proptest_config(ProptestConfig::with_cases(250000))]
 
     #[test]
     fn the_walker_agrees_with_the_library_in_any_chunking(
@@ -366,6 +367,12 @@ fn what_a_frame_may_not_ask_for_is_refused_where_it_stands() {
         (&[0xa0, 1, 0, 0, 8], at, ZstdFault::Window { window_bytes: (1 << 27) + 1 }),
         (&[0x00, 0x40, 0x07, 0, 0], at + 6, ZstdFault::ReservedBlock),
         (
+            &[0x20, 0, 3, 0, 0, 7],
+            at + 6,
+            ZstdFault::BlockTooLarge { block_bytes: 1, block_bytes_max: 0 },
+        ),
+        (&[0x00, 0x40, 0x05, 0, 0], at + 6, ZstdFault::BlockTooSmall { block_bytes: 0 }),
+        (
             // 128 KiB and one byte, in a window of 256 KiB.
             &[0x00, 0x40, 0x08, 0x00, 0x10],
             at + 6,
@@ -477,4 +484,20 @@ fn a_frame_that_needs_a_dictionary_is_told_and_not_decoded() {
     let decoded = decode_as(ContainerKind::Zstd, &frame, &[usize::MAX], 10);
     let fault = ZstdFault::Content { reason: "Dictionary mismatch" };
     assert_eq!(decoded, Err(Error::Zstd { offset: 0, fault }));
+}
+
+#[test]
+fn a_stated_size_is_compared_even_where_the_library_does_not() {
+    // One byte is stated, one empty block is there.
+    let frame = [0x28, 0xb5, 0x2f, 0xfd, 0x20, 1, 1, 0, 0];
+    for inputs in [[1], [4], [usize::MAX]] {
+        let error = decode_as(ContainerKind::Zstd, &frame, &inputs, 10);
+        assert!(matches!(error, Err(Error::Zstd { offset: 0, .. })), "{error:?}");
+    }
+    let mut decoder = ZstdFrameDecoder::new();
+    let mut output = [0; 10];
+    decoder.decode(&mut &frame[..7], &mut output).expect("it decodes so far");
+    let fault = ZstdFault::ContentSize { content_bytes: 0, stated_bytes: 1 };
+    let error = decoder.decode(&mut &frame[7..], &mut output);
+    assert_eq!(error, Err(Error::Zstd { offset: 0, fault }));
 }

@@ -4,8 +4,8 @@
 //! 1. `h = sha256(parent hash || [accounts delta hash] || signature count || last blockhash)`;
 //! 2. with a lattice: `h = sha256(h || its 2,048 bytes)`, never its checksum; without one, in the
 //!    one bank per epoch that includes it: `h = sha256(h || epoch accounts hash)`;
-//! 3. if hard forks lie in `parent_slot < fork slot <= slot`:
-//!    `h = sha256(h || the sum of their counts)`.
+//! 3. if hard forks lie in `parent_slot < fork slot <= slot` and the sum of their counts is not
+//!    zero: `h = sha256(h || the sum)`.
 //!
 //! Sources: formats.md section 2 and `Bank::hash_internal_state` of the reference client 4.2.2 for
 //! the lattice scheme; 1.18 for the delta scheme; 2.2 and 2.3 for both at once, where the lattice
@@ -103,15 +103,16 @@ fn extended(hash: Hash, bytes: &[u8]) -> Hash {
     Hash(Sha256::new().chain_update(hash.0).chain_update(bytes).finalize().into())
 }
 
-/// The sum of the counts of the hard forks after the parent up to the bank, `None` if there is
-/// none. Counts come from the manifest, so the sum wraps rather than panics.
+/// The sum of the counts of the hard forks after the parent up to the bank, `None` if it is zero.
+/// Counts come from the manifest, so the sum wraps, as the reference client's does, and does not
+/// panic.
 fn hard_fork_count(parts: &BankHashParts<'_>) -> Option<u64> {
-    parts
+    let count = parts
         .hard_forks
         .iter()
         .filter(|(fork_slot, _)| parts.parent_slot < *fork_slot && *fork_slot <= parts.slot)
-        .map(|(_, count)| *count)
-        .reduce(u64::wrapping_add)
+        .fold(0u64, |sum, (_, count)| sum.wrapping_add(*count));
+    (count > 0).then_some(count)
 }
 
 #[cfg(test)]
@@ -165,7 +166,7 @@ mod tests {
         assert_eq!(hash(&[(10, 1), (21, 1)]), plain, "the parent's own and a later one");
         assert_eq!(hash(&[(11, 1)]), extended(1));
         assert_eq!(hash(&[(20, 3), (9, 50), (11, 4), (30, 5)]), extended(7));
-        assert_eq!(hash(&[(15, 0)]), extended(0), "a count of zero is hashed all the same");
+        assert_eq!(hash(&[(15, 0)]), plain, "a sum of zero is not hashed");
         assert_eq!(hash(&[(15, u64::MAX), (16, 2)]), extended(1), "a hostile sum wraps");
     }
 

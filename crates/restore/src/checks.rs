@@ -17,7 +17,7 @@ use crate::{
     account_facts::{StakeFact, Sysvars, VoteFact},
     check_id::CheckId,
     findings::{Findings, WrongRecord},
-    first_look::ArchiveFacts,
+    first_look::{ArchiveFacts, Wrong},
     genesis::Genesis,
     pipeline::{batch::Place, walk::StorageHead},
     totals::Totals,
@@ -29,13 +29,25 @@ pub(crate) use structure::names_hash_by_merkle;
 /// The state in an archive's view, as recomputed from account records.
 pub(crate) struct State {
     pub(crate) totals: Totals,
-    /// The Merkle accounts hash of what the name's hash is over, where that was computed.
-    pub(crate) merkle: Option<Hash>,
+    /// Where the name is not that of a lattice hash.
+    pub(crate) merkle: Option<Merkle>,
     /// The newest versions of stake accounts, sorted by key.
     pub(crate) stakes: Vec<StakeFact>,
     /// The newest versions of vote accounts, sorted by key.
     pub(crate) votes: Vec<VoteFact>,
     pub(crate) sysvars: Sysvars,
+}
+
+/// What was recomputed for an archive named by a Merkle accounts hash.
+#[derive(Debug, Default)]
+pub(crate) struct Merkle {
+    /// Over what the name's hash is over.
+    pub(crate) root: Hash,
+    /// Over the slot's own writes: what goes into the bank hash.
+    pub(crate) delta: Hash,
+    /// Records whose own hash their content does not give.
+    pub(crate) wrong: Vec<Wrong>,
+    pub(crate) wrong_count: u64,
 }
 
 /// Everything about one archive that the checks look at.

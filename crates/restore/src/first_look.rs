@@ -36,7 +36,7 @@ use crate::{
 const STATUS_SLOTS_MAX: usize = 10_000;
 
 /// Wrong records that a worker keeps; all are counted.
-const WRONG_KEPT_MAX: usize = 16;
+pub(crate) const WRONG_KEPT_MAX: usize = 16;
 
 /// What is known of an archive after the first look.
 #[derive(Debug, Default)]

@@ -51,6 +51,16 @@ pub(crate) struct StakesCache {
     pub(crate) repeated: u64,
 }
 
+impl StakesCache {
+    /// Whether nothing at all is cached.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.epoch == 0
+            && self.votes.is_empty()
+            && self.delegations.is_empty()
+            && self.history.is_empty()
+    }
+}
+
 /// A vote account of an epoch's stakes.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct EpochVote {

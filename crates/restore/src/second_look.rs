@@ -10,13 +10,13 @@ use icecore_archive::{
     Error as ArchiveError, members::MemberKind, storage::StorageFault, tar::TarMember,
 };
 use icecore_hash::{AccountHashRule, Kernel, account_hash};
-use icecore_types::{AccountRef, Hash, Pubkey};
+use icecore_types::{AccountRef, Hash, Pubkey, Record, Slot};
 
 use crate::{
     Error,
-    first_look::ArchiveFacts,
+    first_look::{ArchiveFacts, WRONG_KEPT_MAX, Wrong},
     pipeline::{
-        batch::{Batch, Place},
+        batch::{Batch, Place, Span},
         run::Worker,
         walk::{Visitor, Wanted},
     },
@@ -148,31 +148,116 @@ impl Worker for CorrectionWorker<'_> {
     }
 }
 
-/// Hashes the accounts that count, for a Merkle accounts hash.
-pub(crate) struct MerkleWorker<'a> {
-    excluded: &'a [Place],
-    rule: AccountHashRule,
-    /// An incremental archive's hash is over closed accounts, too.
-    with_tombstones: bool,
-    pub(crate) leaves: Vec<(Pubkey, Hash)>,
+/// What a Merkle accounts hash is over.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct MerkleScope<'a> {
+    /// Records that do not count.
+    pub(crate) excluded: &'a [Place],
+    /// The hash of what changed (an incremental archive's own) is over closed accounts, too.
+    pub(crate) with_tombstones: bool,
+    /// How accounts are hashed whose records hold no hash.
+    pub(crate) rule: AccountHashRule,
+    /// The slot whose writes are hashed by themselves, too.
+    pub(crate) slot: Slot,
 }
 
+/// Hashes the accounts that count, for a Merkle accounts hash.
+///
+/// Records of clients before 2.x hold the account's hash, and it is the leaf: the fields that it
+/// covers are those of the client that wrote the version, so that one archive can mix rules. A hash
+/// that no rule gives is wrong.
+pub(crate) struct MerkleWorker<'a> {
+    scope: MerkleScope<'a>,
+    pub(crate) leaves: Vec<(Pubkey, Hash)>,
+    /// Of the slot's own writes: (pubkey, place, hash).
+    pub(crate) delta: Vec<(Pubkey, Place, Hash)>,
+    /// Records whose hash no rule gives.
+    pub(crate) wrong: Vec<Wrong>,
+    pub(crate) wrong_count: u64,
+    /// Records that hold no hash, so that the rule decides.
+    pub(crate) without_hash: u64,
+}
+
+/// The rules of account hashes, newest first.
+pub(crate) const RULES: [AccountHashRule; 3] = [
+    AccountHashRule::WithoutRentEpoch,
+    AccountHashRule::WithRentEpoch,
+    AccountHashRule::WithSlotAndRentEpoch,
+];
+
 impl<'a> MerkleWorker<'a> {
-    pub(crate) fn new(excluded: &'a [Place], rule: AccountHashRule, with_tombstones: bool) -> Self {
-        Self { excluded, rule, with_tombstones, leaves: Vec::new() }
+    pub(crate) fn new(scope: MerkleScope<'a>) -> Self {
+        Self {
+            scope,
+            leaves: Vec::new(),
+            delta: Vec::new(),
+            wrong: Vec::new(),
+            wrong_count: 0,
+            without_hash: 0,
+        }
+    }
+
+    fn leaf(&mut self, span: &Span, record: &Record<'_>) -> Hash {
+        let account = record.account();
+        let stored = record.header.hash;
+        if account.is_tombstone() {
+            return account_hash(&account, span.slot, self.scope.rule);
+        }
+        if stored.is_zero() {
+            self.without_hash += 1;
+            return account_hash(&account, span.slot, self.scope.rule);
+        }
+        if !RULES.iter().any(|rule| account_hash(&account, span.slot, *rule) == stored) {
+            self.wrong_count += 1;
+            if self.wrong.len() < WRONG_KEPT_MAX {
+                self.wrong.push(Wrong {
+                    place: span.place,
+                    offset: span.offset,
+                    key: Some(*account.pubkey),
+                    expected: "an account hash that its content gives",
+                    found: stored.to_string(),
+                });
+            }
+        }
+        stored
     }
 }
 
 impl Worker for MerkleWorker<'_> {
     fn batch(&mut self, batch: &Batch) -> Result<(), Error> {
-        let mut excluded = PlaceCursor::new(self.excluded, |place| *place);
+        let mut excluded = PlaceCursor::new(self.scope.excluded, |place| *place);
         for (span, record) in batch.records() {
-            let account = record.account();
-            let counts = self.with_tombstones || !account.is_tombstone();
-            if excluded.find(span.place).is_none() && counts {
-                self.leaves.push((*account.pubkey, account_hash(&account, span.slot, self.rule)));
+            let is_tombstone = record.account().is_tombstone();
+            let is_own = span.slot == self.scope.slot;
+            let counts = excluded.find(span.place).is_none()
+                && (self.scope.with_tombstones || !is_tombstone);
+            if !counts && !is_own {
+                continue;
+            }
+            let (key, hash) = (record.header.pubkey, self.leaf(&span, &record));
+            if counts {
+                self.leaves.push((key, hash));
+            }
+            if is_own {
+                // In the hash of a slot's own writes a closed account is 32 zero bytes.
+                let hash = if is_tombstone { Hash::default() } else { hash };
+                self.delta.push((key, span.place, hash));
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_finds_places_in_order_and_nothing_else() {
+        let place = |record| Place::new(false, 1, record);
+        let list = [place(1), place(4), place(5)];
+        let mut cursor = PlaceCursor::new(&list, |place| *place);
+        let found: Vec<_> = (0..7).filter(|record| cursor.find(place(*record)).is_some()).collect();
+        assert_eq!(found, [1, 4, 5]);
     }
 }

@@ -11,29 +11,29 @@
 //! What is wrong in the bytes ends in a verdict; only what keeps the work from being done is an
 //! error.
 
+mod judge;
+mod merkle;
+
 use std::collections::HashSet;
 
 use icecore_archive::names::ArchiveName;
-use icecore_hash::{AccountHashRule, Kernel, merkle_accounts_hash, with_epoch_accounts_hash};
+use icecore_hash::Kernel;
 use icecore_types::{Hash, Slot};
 
 use crate::{
     Error, Genesis, Pair, Progress, Source,
-    account_facts::{AccountFacts, StakeFact, VoteFact},
-    check_id::CheckId,
-    checks::{Computed, Naming, State, Subject, check, names_hash_by_merkle},
-    findings::Findings,
+    account_facts::{AccountFacts, StakeFact, Sysvars, VoteFact},
+    checks::{Merkle, State},
     first_look::{ArchiveFacts, FirstLook, IndexWorker, LookContext, Wrong},
     index::{Budget, Index, KeySet},
     pipeline::{
         batch::Place,
         run::{Threads, pass},
-        walk::StorageHead,
     },
-    second_look::{CorrectionWorker, MerkleWorker, SecondLook},
+    second_look::{CorrectionWorker, SecondLook},
     settle::{Correction, Settled, Upper, settle},
     totals::Totals,
-    verdict::{Answer, NOT_COVERED, Recomputed, Report, Stated, Verdict, Work, outcomes},
+    verdict::{Report, Work},
 };
 
 /// What is known from outside, to hold the last archive against.
@@ -211,12 +211,24 @@ impl Examination<'_> {
         )?;
 
         let merkle_full = match lower.is_whole() {
-            true => self.merkle(&mut pair.full, lower.facts(), &settled.excluded_full)?,
+            true => {
+                let sources = &mut [(&mut pair.full, lower.facts())];
+                self.merkle(sources, &settled.excluded_full, false)?
+            }
             false => None,
         };
         let merkle_pair = match (&mut pair.incremental, above) {
             (Some(source), Some((looked, ..))) if lower.is_whole() => {
-                self.merkle(source, looked.facts(), &settled.excluded_pair)?
+                let facts = looked.facts();
+                let of_changes = facts.manifest.as_ref().is_some_and(|m| m.persistence.is_some());
+                if of_changes {
+                    self.merkle(&mut [(source, facts)], &settled.excluded_pair, true)?
+                } else {
+                    // The first clients that wrote incremental archives named them by the hash of
+                    // the whole state.
+                    let sources = &mut [(&mut pair.full, lower.facts()), (source, facts)];
+                    self.merkle(sources, &settled.excluded_pair, false)?
+                }
             }
             _ => None,
         };
@@ -344,148 +356,7 @@ impl Examination<'_> {
         }
         Ok(())
     }
-
-    /// The Merkle accounts hash that the archive's name should be, if its name is not that of a
-    /// lattice hash. Which fields the account hashes cover changed over time and is not stated: the
-    /// rule that gives the name holds.
-    fn merkle(
-        &mut self,
-        source: &mut Source,
-        facts: &ArchiveFacts,
-        excluded: &[Place],
-    ) -> Result<Option<Hash>, Error> {
-        let named = *source.name().hash();
-        if !names_hash_by_merkle(facts, &named) {
-            return Ok(None);
-        }
-        let epoch_accounts_hash =
-            facts.manifest.as_ref().and_then(|manifest| manifest.epoch_accounts_hash.as_ref());
-        let incremental = source.name().is_incremental();
-        let mut first = None;
-        for rule in RULES {
-            self.progress.begin(format!("Merkle accounts hash of {}", source.label()));
-            self.progress.expect_bytes(source.bytes().unwrap_or(0));
-            let workers = (0..self.options.threads.workers)
-                .map(|_| MerkleWorker::new(excluded, rule, incremental))
-                .collect();
-            let (workers, _) = pass(
-                source.read("it is named by a Merkle accounts hash")?,
-                incremental,
-                self.options.threads.decompressors,
-                workers,
-                &mut SecondLook::new(facts),
-                self.progress,
-            )?;
-            let mut leaves: Vec<_> = workers.into_iter().flat_map(|worker| worker.leaves).collect();
-            leaves.sort_unstable_by_key(|(key, _)| *key);
-            let root = merkle_accounts_hash(leaves.into_iter().map(|(_, hash)| hash));
-            let name = match epoch_accounts_hash {
-                Some(epoch_accounts_hash) => with_epoch_accounts_hash(&root, epoch_accounts_hash),
-                None => root,
-            };
-            if name == named {
-                return Ok(Some(root));
-            }
-            first.get_or_insert(root);
-        }
-        Ok(first)
-    }
-
-    fn judge(
-        mut self: &mut Self,
-        pair: &Pair,
-        lower: Looked,
-        upper: Option<Looked>,
-        judged: Judged,
-    ) -> Result<Examined, Error> {
-        self.progress.begin("check");
-        let upper_storages: &[StorageHead] =
-            upper.as_ref().map_or(&[], |upper| &upper.look.facts.storages);
-        let upper_label = pair.incremental.as_ref().map_or("", |source| source.label());
-        let naming = Naming {
-            full: (pair.full.label(), &lower.look.facts.storages),
-            incremental: (upper_label, upper_storages),
-        };
-        let this = &mut self;
-        let full_state = match lower.is_whole() {
-            true => Ok(&judged.state_full),
-            false => Err("the archive was not read to its end"),
-        };
-        let has_incremental = upper.is_some();
-        let mut archives = Vec::new();
-        archives.push(this.verdict(
-            &pair.full,
-            &lower,
-            None,
-            full_state,
-            naming,
-            &judged,
-            !has_incremental,
-        ));
-        if let (Some(source), Some(upper)) = (&pair.incremental, &upper) {
-            let state = match &judged.state_pair {
-                Some(state) if lower.is_whole() && judged.is_pair => Ok(state),
-                _ if !judged.fits => Err("the archives do not belong together"),
-                _ => Err("the archives were not read to their ends"),
-            };
-            archives.push(this.verdict(
-                source,
-                upper,
-                Some(&lower.look.facts),
-                state,
-                naming,
-                &judged,
-                true,
-            ));
-        }
-        this.work.bytes_read = this.progress.bytes_read();
-        this.work.bytes_unpacked = this.progress.bytes_unpacked();
-        this.work.records = this.progress.records();
-        let excluded = match judged.is_pair {
-            true => judged.settled.excluded_pair,
-            false => judged.settled.excluded_full,
-        };
-        Ok(Examined {
-            report: Report { archives, work: this.work.clone() },
-            full: lower.look.facts,
-            incremental: upper.map(|upper| upper.look.facts),
-            excluded,
-        })
-    }
-
-    #[allow(clippy::too_many_arguments, reason = "one archive's whole case")]
-    fn verdict(
-        &self,
-        source: &Source,
-        looked: &Looked,
-        base: Option<&ArchiveFacts>,
-        state: Result<&State, &str>,
-        naming: Naming<'_>,
-        judged: &Judged,
-        is_last: bool,
-    ) -> Verdict {
-        let mut findings = looked.look.findings.clone();
-        records(looked, base.is_some(), naming, judged, &mut findings);
-        let subject = Subject {
-            name: source.name(),
-            facts: looked.facts(),
-            base,
-            state,
-            naming,
-            genesis: self.options.genesis.as_ref(),
-            expected: is_last.then_some(&self.options.expected),
-        };
-        let computed = check(&subject, &mut findings);
-        summarize(&subject, source, computed, findings, self.options.strict)
-    }
 }
-
-/// The rules of account hashes, newest first.
-const RULES: [AccountHashRule; 3] = [
-    AccountHashRule::WithoutRentEpoch,
-    AccountHashRule::WithRentEpoch,
-    AccountHashRule::WithSlotAndRentEpoch,
-];
 
 /// What the checks need from the examination.
 struct Judged {
@@ -500,7 +371,7 @@ struct Judged {
 /// The state in a view: newest versions only.
 fn state(
     totals: Totals,
-    merkle: Option<Hash>,
+    merkle: Option<Merkle>,
     facts: &[&AccountFacts],
     excluded: &[Place],
     is_pair: bool,
@@ -520,103 +391,10 @@ fn state(
         .copied()
         .collect();
     votes.sort_unstable_by_key(|fact| fact.key);
-    let mut sysvars = crate::account_facts::Sysvars::default();
+    let mut sysvars = Sysvars::default();
     for (number, facts) in facts.iter().enumerate() {
         let below = is_pair && number == 0;
         sysvars.merge(if below { &facts.sysvars_kept } else { &facts.sysvars });
     }
     State { totals, merkle, stakes, votes, sysvars }
-}
-
-/// A1 and A2: what was wrong in records.
-fn records(
-    looked: &Looked,
-    incremental: bool,
-    naming: Naming<'_>,
-    judged: &Judged,
-    findings: &mut Findings,
-) {
-    for wrong in &looked.wrong {
-        let record =
-            naming.wrong(wrong.place, wrong.offset, wrong.key, wrong.expected, wrong.found.clone());
-        findings.wrong(CheckId::A1, record);
-    }
-    findings.fail_untold(CheckId::A1, looked.wrong_count - looked.wrong.len() as u64);
-    let mut told = 0;
-    for twice in
-        judged.settled.twice.iter().filter(|twice| twice.place.is_incremental() == incremental)
-    {
-        let offset = judged.offsets.iter().find(|(place, _)| *place == twice.place);
-        let record = naming.wrong(
-            twice.place,
-            offset.map_or(0, |(_, offset)| *offset),
-            Some(twice.key),
-            "each key once in a storage",
-            format!("the key of record {} again", twice.other.record()),
-        );
-        findings.wrong(CheckId::A2, record);
-        told += 1;
-    }
-    if told > 0 {
-        findings.fail_untold(CheckId::A2, judged.settled.twice_count.saturating_sub(told));
-    }
-}
-
-fn summarize(
-    subject: &Subject<'_>,
-    source: &Source,
-    computed: Computed,
-    findings: Findings,
-    strict: bool,
-) -> Verdict {
-    let checks = outcomes(findings, strict);
-    let bad = checks.iter().any(|check| check.outcome == crate::Outcome::Fail);
-    let answer = match (bad, computed.anchored) {
-        (true, _) => Answer::Bad,
-        (false, true) => Answer::Anchored,
-        (false, false) => Answer::Consistent,
-    };
-    let manifest = subject.facts.manifest.as_ref();
-    let totals = subject.state.ok().map(|state| &state.totals);
-    let lattice = totals.map(|totals| icecore_hash::lattice_checksum(&totals.lattice));
-    let merkle = subject.state.ok().and_then(|state| state.merkle);
-    let capitalization = totals.map(|totals| totals.lamports);
-    let bank = manifest.map(|manifest| &manifest.bank);
-    let accounts_hash = manifest
-        .map(|manifest| manifest.accounts_db.bank_hash_info.accounts_hash)
-        .filter(|hash| !hash.is_zero());
-    Verdict {
-        archive: source.label().to_string(),
-        kind: if subject.base.is_some() { "incremental" } else { "full" },
-        slot: bank.map_or(subject.name.slot(), |bank| bank.slot),
-        base_slot: subject.name.base(),
-        parent_slot: manifest.map(|manifest| manifest.hashes.parent_slot),
-        epoch: bank.map(|bank| bank.epoch_schedule.epoch_of(bank.slot)),
-        block_height: bank.map(|bank| bank.block_height),
-        bank_hash: manifest.map(|manifest| manifest.hashes.hash),
-        accounts_lt_hash_checksum: lattice,
-        capitalization,
-        num_accounts: totals.map(|totals| totals.accounts),
-        total_data_len: totals.map(|totals| totals.data_bytes),
-        verdict: answer,
-        anchored: answer == Answer::Anchored,
-        stated: Stated {
-            snapshot_hash: Some(*subject.name.hash()),
-            bank_hash: manifest.map(|manifest| manifest.hashes.hash),
-            accounts_lt_hash_checksum: manifest
-                .and_then(|manifest| manifest.lattice.as_ref())
-                .map(icecore_hash::lattice_checksum),
-            accounts_hash,
-            capitalization: bank.map(|bank| bank.capitalization),
-        },
-        recomputed: Recomputed {
-            snapshot_hash: computed.snapshot_hash,
-            bank_hash: computed.bank_hash,
-            accounts_lt_hash_checksum: lattice,
-            accounts_hash: merkle,
-            capitalization,
-        },
-        checks,
-        not_covered: NOT_COVERED,
-    }
 }

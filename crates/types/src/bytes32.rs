@@ -26,9 +26,7 @@ fn parse_base58(text: &str) -> Result<[u8; 32], Base58Error> {
     let mut bytes = [0u8; 32];
     match five8::decode_32(text.as_bytes(), &mut bytes) {
         Ok(()) => Ok(bytes),
-        Err(_) => Err(Base58Error {
-            text: text.chars().take(64).collect(),
-        }),
+        Err(_) => Err(Base58Error { text: text.chars().take(64).collect() }),
     }
 }
 
@@ -146,10 +144,7 @@ mod tests {
             "TokenkegQfeZyiNwAJbNbGKPFXCWuBvf9Ss623VQ5DA",
             "8UYXTfRpVJt8FbpbuK2zhNg7MkhM8fDNmDhSxhMstgve",
         ] {
-            assert_eq!(
-                Pubkey::from_base58_const(text),
-                text.parse().expect("valid")
-            );
+            assert_eq!(Pubkey::from_base58_const(text), text.parse().expect("valid"));
             assert_eq!(Pubkey::from_base58_const(text).to_string(), text);
         }
     }
@@ -157,10 +152,7 @@ mod tests {
     #[test]
     fn a_wrong_text_names_itself() {
         let error = "0OIl".parse::<Hash>().expect_err("0 is not base58");
-        assert_eq!(
-            error.to_string(),
-            "'0OIl' is not the base58 form of 32 bytes"
-        );
+        assert_eq!(error.to_string(), "'0OIl' is not the base58 form of 32 bytes");
     }
 
     proptest! {

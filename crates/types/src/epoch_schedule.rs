@@ -58,11 +58,7 @@ impl EpochSchedule {
 
     /// The number of slots in `epoch`.
     pub fn slots_in(&self, epoch: Epoch) -> u64 {
-        if epoch < self.first_normal_epoch {
-            warmup_slots(epoch)
-        } else {
-            self.slots_per_epoch
-        }
+        if epoch < self.first_normal_epoch { warmup_slots(epoch) } else { self.slots_per_epoch }
     }
 
     /// The last epoch whose leader schedule is known at `slot`: epoch stakes up to this epoch must
@@ -85,16 +81,12 @@ fn warmup_slots(epoch: Epoch) -> u64 {
     u32::try_from(epoch)
         .ok()
         .and_then(|exponent| 2u64.checked_pow(exponent))
-        .map_or(u64::MAX, |doubled| {
-            doubled.saturating_mul(SLOTS_PER_EPOCH_MIN)
-        })
+        .map_or(u64::MAX, |doubled| doubled.saturating_mul(SLOTS_PER_EPOCH_MIN))
 }
 
 /// The warm-up epoch of `slot`: the `e` with `32 * 2^e <= slot + 32 < 32 * 2^(e + 1)`.
 fn warmup_epoch_of(slot: Slot) -> Epoch {
-    (slot.saturating_add(SLOTS_PER_EPOCH_MIN) / SLOTS_PER_EPOCH_MIN)
-        .ilog2()
-        .into()
+    (slot.saturating_add(SLOTS_PER_EPOCH_MIN) / SLOTS_PER_EPOCH_MIN).ilog2().into()
 }
 
 #[cfg(test)]
@@ -143,10 +135,7 @@ mod tests {
 
     #[test]
     fn the_offset_fixes_a_schedule_ahead_of_its_epoch() {
-        let schedule = EpochSchedule {
-            leader_schedule_slot_offset: 4096,
-            ..WITH_WARMUP
-        };
+        let schedule = EpochSchedule { leader_schedule_slot_offset: 4096, ..WITH_WARMUP };
         let first = schedule.first_slot(9);
         assert_eq!(schedule.leader_schedule_epoch(first), 9);
         assert_eq!(schedule.leader_schedule_epoch(first + 4095), 9);
@@ -175,10 +164,7 @@ mod tests {
                 }
             }
         }
-        let nothing = EpochSchedule {
-            slots_per_epoch: 0,
-            ..WITH_WARMUP
-        };
+        let nothing = EpochSchedule { slots_per_epoch: 0, ..WITH_WARMUP };
         assert_eq!(nothing.epoch_of(u64::MAX), 8);
         assert_eq!(nothing.first_slot(u64::MAX), nothing.first_normal_slot);
         let late = EpochSchedule {

@@ -31,12 +31,7 @@ impl LatticeHash {
     /// The 2,048 little-endian bytes.
     pub fn to_bytes(&self) -> Box<[u8; LATTICE_BYTES]> {
         let mut bytes = Box::new([0u8; LATTICE_BYTES]);
-        for (pair, lane) in bytes
-            .as_chunks_mut::<2>()
-            .0
-            .iter_mut()
-            .zip(self.lanes.iter())
-        {
+        for (pair, lane) in bytes.as_chunks_mut::<2>().0.iter_mut().zip(self.lanes.iter()) {
             *pair = lane.to_le_bytes();
         }
         bytes
@@ -64,9 +59,7 @@ impl LatticeHash {
 
 impl Default for LatticeHash {
     fn default() -> Self {
-        Self {
-            lanes: Box::new([0; LATTICE_LANES]),
-        }
+        Self { lanes: Box::new([0; LATTICE_LANES]) }
     }
 }
 

@@ -69,10 +69,7 @@ impl<'a> Record<'a> {
     pub fn parse(bytes: &'a [u8]) -> Option<Self> {
         let (header, rest) = RecordHeader::ref_from_prefix(bytes).ok()?;
         let data_len = usize::try_from(header.data_len.get()).ok()?;
-        Some(Self {
-            header,
-            data: rest.get(..data_len)?,
-        })
+        Some(Self { header, data: rest.get(..data_len)? })
     }
 
     /// The account version in the record. An executable byte above 1 reads as true.

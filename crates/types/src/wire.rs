@@ -59,9 +59,7 @@ impl<'a> Cursor<'a> {
     pub fn take(&mut self, count: usize) -> Result<&'a [u8], WireError> {
         let rest = self.remaining();
         if rest.len() < count {
-            return Err(WireError::Incomplete {
-                needed: count - rest.len(),
-            });
+            return Err(WireError::Incomplete { needed: count - rest.len() });
         }
         self.at += count;
         Ok(&rest[..count])
@@ -69,10 +67,7 @@ impl<'a> Cursor<'a> {
 
     /// Takes a fixed number of bytes.
     pub fn array<const N: usize>(&mut self) -> Result<&'a [u8; N], WireError> {
-        Ok(self
-            .take(N)?
-            .try_into()
-            .expect("take gives exactly N bytes"))
+        Ok(self.take(N)?.try_into().expect("take gives exactly N bytes"))
     }
 
     /// Decodes one value.
@@ -111,10 +106,7 @@ impl Wire for bool {
         match cursor.read::<u8>()? {
             0 => Ok(false),
             1 => Ok(true),
-            value => Err(WireError::Invalid {
-                what: "boolean",
-                value: value.into(),
-            }),
+            value => Err(WireError::Invalid { what: "boolean", value: value.into() }),
         }
     }
 
@@ -128,10 +120,7 @@ impl<T: Wire> Wire for Option<T> {
         match cursor.read::<u8>()? {
             0 => Ok(None),
             1 => Ok(Some(cursor.read()?)),
-            value => Err(WireError::Invalid {
-                what: "option tag",
-                value: value.into(),
-            }),
+            value => Err(WireError::Invalid { what: "option tag", value: value.into() }),
         }
     }
 
@@ -252,11 +241,7 @@ mod tests {
 
     #[test]
     fn a_struct_is_its_fields_in_order() {
-        let sample = Sample {
-            flag: true,
-            number: Some(5),
-            rate: Bits64(f64::NAN.to_bits() | 1),
-        };
+        let sample = Sample { flag: true, number: Some(5), rate: Bits64(f64::NAN.to_bits() | 1) };
         let mut bytes = Vec::new();
         sample.encode(&mut bytes);
         assert_eq!(bytes.len(), 1 + 9 + 8);
@@ -268,10 +253,7 @@ mod tests {
         bytes[0] = 2;
         assert_eq!(
             Cursor::new(&bytes).read::<Sample>(),
-            Err(WireError::Invalid {
-                what: "boolean",
-                value: 2
-            })
+            Err(WireError::Invalid { what: "boolean", value: 2 })
         );
     }
 }

@@ -4,7 +4,7 @@ use super::{WINDOW_BYTES_MAX, ZstdFault};
 use crate::container::{SKIPPABLE_HEADER_BYTES, ZSTD_MAGIC, could_begin, is_skippable};
 
 /// The longest header: magic, descriptor, window, dictionary id, content size.
-pub(super) const HEADER_BYTES_MAX: usize = 4 + 1 + 1 + 4 + 8;
+pub(crate) const HEADER_BYTES_MAX: usize = 4 + 1 + 1 + 4 + 8;
 
 /// A frame's header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,7 +37,7 @@ pub enum FrameKind {
 }
 
 /// What the bytes at a frame's place are.
-pub(super) enum Parsed {
+pub(crate) enum Parsed {
     /// This many bytes are needed in all, more than were given.
     Needs(usize),
     /// No frame begins here.
@@ -47,7 +47,7 @@ pub(super) enum Parsed {
 }
 
 /// Reads the header at the start of `bytes`.
-pub(super) fn parse(bytes: &[u8]) -> Result<Parsed, ZstdFault> {
+pub(crate) fn parse(bytes: &[u8]) -> Result<Parsed, ZstdFault> {
     if !could_begin(bytes, ZSTD_MAGIC) {
         return Ok(Parsed::NotAFrame);
     }

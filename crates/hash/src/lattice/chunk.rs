@@ -53,14 +53,13 @@ impl ChunkQueue {
         &self.blocks[lane * self.blocks_per_lane + block]
     }
 
-    /// Bytes by lane; zero in lanes that are not in use.
+    /// Bytes by lane; without meaning in lanes that are not in use.
     pub(super) fn lengths(&self) -> &[u32; GROUP] {
         &self.lengths
     }
 
     /// Empties the queue.
     pub(super) fn clear(&mut self) {
-        self.lengths = [0; GROUP];
         self.filled = 0;
     }
 }

@@ -61,7 +61,7 @@ pub(super) unsafe fn chain<V: Vector>(
 }
 
 /// Hashes every lane's chunk, one of several of its account, to its chaining value. `lengths` are
-/// the chunks' bytes (a lane with none gets a value without meaning), `indices` their places in
+/// the chunks' bytes (a lane that is not in use gets a value without meaning), `indices` their places in
 /// their accounts.
 ///
 /// # Safety

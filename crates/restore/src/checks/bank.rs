@@ -5,7 +5,7 @@ use icecore_hash::{
 };
 use icecore_types::{Hash, LatticeHash};
 
-use super::{Computed, Subject};
+use super::{Computed, Merkle, Subject};
 use crate::{check_id::CheckId, findings::Findings, manifest_facts::ManifestFacts};
 
 /// Blockhashes that a queue keeps (`MAX_RECENT_BLOCKHASHES` of the reference client 4.2.2).
@@ -149,7 +149,7 @@ fn accounts(
         findings.equal(CheckId::S2, "checksum of the lattice hash", stated, recomputed);
         findings.note(CheckId::S2, format!("lattice hash {recomputed}"));
     }
-    match state.merkle {
+    match &state.merkle {
         Some(merkle) => merkle_hash(subject, manifest, merkle, stated, findings, computed),
         None => {
             computed.snapshot_hash = Some(recomputed);
@@ -170,12 +170,24 @@ fn accounts(
 fn merkle_hash(
     subject: &Subject<'_>,
     manifest: &ManifestFacts,
-    merkle: Hash,
+    merkle: &Merkle,
     lattice: Option<Hash>,
     findings: &mut Findings,
     computed: &mut Computed,
 ) {
     let named = *subject.name.hash();
+    for wrong in &merkle.wrong {
+        let record = subject.naming.wrong(
+            wrong.place,
+            wrong.offset,
+            wrong.key,
+            wrong.expected,
+            wrong.found.clone(),
+        );
+        findings.wrong(CheckId::S2, record);
+    }
+    findings.fail_untold(CheckId::S2, merkle.wrong_count - merkle.wrong.len() as u64);
+    let merkle = merkle.root;
     let stated = match (subject.base, &manifest.persistence) {
         (Some(_), Some(persistence)) => persistence.incremental_hash,
         _ => manifest.accounts_db.bank_hash_info.accounts_hash,
@@ -190,7 +202,10 @@ fn merkle_hash(
         findings.equal(CheckId::M4, "hash in the name", lattice.expect("just seen"), named);
         return;
     }
-    findings.note(CheckId::M4, "named by the Merkle accounts hash");
+    findings.note(CheckId::M4, match lattice {
+        Some(_) => "named by the Merkle accounts hash",
+        None => "the manifest has no lattice hash: named by the Merkle accounts hash, if by anything",
+    });
     findings.equal(CheckId::M4, "hash in the name", name_of(merkle), named);
     if !stated.is_zero() {
         findings.equal(CheckId::S2, "Merkle accounts hash", stated, merkle);
@@ -231,6 +246,7 @@ fn persistence_of(
 fn parts<'a>(
     manifest: &'a ManifestFacts,
     lattice: Option<&'a LatticeHash>,
+    accounts_delta_hash: Hash,
     with_epoch_accounts_hash: bool,
 ) -> BankHashParts<'a> {
     BankHashParts {
@@ -238,7 +254,7 @@ fn parts<'a>(
         signature_count: manifest.bank.signature_count,
         last_blockhash: manifest.blockhash_queue.last_hash.unwrap_or_default(),
         lattice,
-        accounts_delta_hash: Some(manifest.accounts_db.bank_hash_info.accounts_delta_hash),
+        accounts_delta_hash: Some(accounts_delta_hash),
         epoch_accounts_hash: manifest.epoch_accounts_hash.filter(|_| with_epoch_accounts_hash),
         hard_forks: &manifest.hard_forks,
         parent_slot: manifest.hashes.parent_slot,
@@ -255,6 +271,20 @@ const SCHEMES: [(BankHashScheme, bool); 4] = [
     (BankHashScheme::Delta, true),
 ];
 
+/// The hash of the slot's own writes: as stated, or as recomputed where the manifest has none.
+fn delta_hash(subject: &Subject<'_>, manifest: &ManifestFacts, findings: &mut Findings) -> Hash {
+    let stated = manifest.accounts_db.bank_hash_info.accounts_delta_hash;
+    let merkle = subject.state.ok().and_then(|state| state.merkle.as_ref());
+    match merkle {
+        Some(merkle) if stated.is_zero() => merkle.delta,
+        Some(merkle) if manifest.lattice.is_none() => {
+            findings.equal(CheckId::M5, "hash of the slot's own writes", merkle.delta, stated);
+            stated
+        }
+        _ => stated,
+    }
+}
+
 fn bank_hash_from_parts(
     subject: &Subject<'_>,
     manifest: &ManifestFacts,
@@ -262,34 +292,23 @@ fn bank_hash_from_parts(
     computed: &mut Computed,
 ) {
     let id = CheckId::M5;
+    let delta = delta_hash(subject, manifest, findings);
     let hash = |lattice, (scheme, with_epoch)| {
-        bank_hash(&parts(manifest, lattice, with_epoch), scheme).ok()
+        bank_hash(&parts(manifest, lattice, delta, with_epoch), scheme).ok()
     };
-    let stated_lattice = manifest.lattice.as_ref();
-    let holds = SCHEMES
-        .into_iter()
-        .find(|scheme| hash(stated_lattice, *scheme) == Some(manifest.hashes.hash));
-    let scheme = holds.unwrap_or(match stated_lattice {
-        Some(_) => SCHEMES[0],
-        None => SCHEMES[2],
-    });
+    let stated = manifest.hashes.hash;
+    let lattice = manifest.lattice.as_ref();
+    let holds = SCHEMES.into_iter().find(|scheme| hash(lattice, *scheme) == Some(stated));
+    let scheme = holds.unwrap_or(if lattice.is_some() { SCHEMES[0] } else { SCHEMES[2] });
     match holds {
-        Some((scheme, _)) => {
-            findings.note(id, format!("{} by the {scheme} rule", manifest.hashes.hash))
-        }
+        Some((scheme, _)) => findings.note(id, format!("{stated} by the {scheme} rule")),
         None => {
-            let found = hash(stated_lattice, scheme)
-                .map_or_else(|| "none".to_string(), |hash| hash.to_string());
-            findings.fail(
-                id,
-                format!(
-                    "bank hash: the manifest states {}, its parts give {found}",
-                    manifest.hashes.hash
-                ),
-            );
+            let found =
+                hash(lattice, scheme).map_or_else(|| "none".into(), |hash| hash.to_string());
+            findings.fail(id, format!("the manifest states {stated}, its parts give {found}"));
         }
     }
     // Beside it, the hash that the accounts themselves give.
-    let lattice = stated_lattice.and(subject.state.ok()).map(|state| &state.totals.lattice);
-    computed.bank_hash = hash(lattice.or(stated_lattice), scheme);
+    let own = lattice.and(subject.state.ok()).map(|state| &state.totals.lattice);
+    computed.bank_hash = hash(own.or(lattice), scheme);
 }
