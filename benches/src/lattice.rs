@@ -39,10 +39,13 @@ pub fn run(arguments: &[String]) {
     }
 }
 
-/// What hashes accounts and adds them up.
+/// Hashes accounts and adds them up.
+type Sum = dyn FnMut(&[AccountRef<'_>]) -> LatticeHash;
+
+/// One way to hash, and its best time so far.
 struct Contender {
     name: String,
-    sum: Box<dyn FnMut(&[AccountRef<'_>]) -> LatticeHash>,
+    sum: Box<Sum>,
     seconds: f64,
 }
 

@@ -42,7 +42,4 @@ pub use decoder::{LastField, MANIFEST_BYTES_MAX, ManifestDecoder, ManifestEnd};
 pub use error::ManifestError;
 pub use extra::{ExtraFields, IncrementalSnapshotPersistence};
 pub use item::{ManifestItem, StakesItem, StakesOf, VoteAccountRef};
-pub use stakes::{
-    Delegation, EpochStakes, NodeVoteAccounts, Stake, StakeHistoryEntry, Stakes, StakesScalars,
-    VoteAccount,
-};
+pub use stakes::{EpochStakes, NodeVoteAccounts, Stakes, StakesScalars, VoteAccount};

@@ -6,10 +6,10 @@ mod manifest_support;
 use std::collections::BTreeMap;
 
 use icecore_archive::{
-    manifest::{EpochStakes, Manifest, Stake, VoteAccount},
+    manifest::{EpochStakes, Manifest, VoteAccount},
     status_cache::{InstructionError, StatusCache, TransactionError, TransactionResult},
 };
-use icecore_types::{Hash, Pubkey, Record};
+use icecore_types::{Hash, Pubkey, Record, Stake};
 use manifest_support::{Members, json, members, shared_data};
 use serde::Serialize;
 use serde_json::{Map, Value};

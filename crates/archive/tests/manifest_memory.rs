@@ -6,12 +6,12 @@ use std::sync::{Mutex, PoisonError};
 
 use icecore_archive::{
     manifest::{
-        BankScalars, Delegation, LastField, Manifest, ManifestDecoder, ManifestItem, Stake,
+        BankScalars, LastField, Manifest, ManifestDecoder, ManifestItem,
         StakesItem, StakesOf, VoteAccountRef,
     },
     status_cache::StatusCache,
 };
-use icecore_types::{AccountRef, Bits64, Cursor, Hash, LATTICE_BYTES, Pubkey};
+use icecore_types::{AccountRef, Bits64, Cursor, Delegation, Hash, LATTICE_BYTES, Pubkey, Stake};
 use manifest_support::tiny_full;
 use peak_alloc::PeakAlloc;
 

@@ -238,7 +238,7 @@ fn sizes() -> impl Strategy<Value = Vec<usize>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(250000))]
+    #![proptest_config(ProptestConfig::with_cases(96))]
 
     #[test]
     fn the_walker_agrees_with_the_library_in_any_chunking(

@@ -3,7 +3,7 @@
 //! Wire shape (`StakeStateV2` of `solana-stake-interface` 4.3): a `u32` tag and the state; the data
 //! is always 200 bytes, of which the longest state fills 197.
 
-use icecore_types::{Bits64, Cursor, Epoch, Pubkey, wire_struct};
+use icecore_types::{Cursor, Delegation, Epoch, Pubkey, Stake, wire_struct};
 
 wire_struct! {
     /// Who may move a stake: 64 bytes.
@@ -39,34 +39,6 @@ wire_struct! {
         pub authorized: Authorized,
         /// Until when it is locked.
         pub lockup: Lockup,
-    }
-}
-
-wire_struct! {
-    /// A stake on a vote account (formats.md section 1): 64 bytes.
-    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-    pub struct Delegation {
-        /// The vote account.
-        pub voter_pubkey: Pubkey,
-        /// Lamports.
-        pub stake: u64,
-        /// When it began; `u64::MAX` for the stakes of genesis, which never warmed up.
-        pub activation_epoch: Epoch,
-        /// When it was told to end, `u64::MAX` while it goes on.
-        pub deactivation_epoch: Epoch,
-        /// Reserved; once the rate of warm-up and cool-down.
-        pub warmup_cooldown_rate: Bits64,
-    }
-}
-
-wire_struct! {
-    /// A delegation and its share in the rewards so far: 72 bytes.
-    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-    pub struct Stake {
-        /// The delegation.
-        pub delegation: Delegation,
-        /// The vote account's credits up to which rewards have been paid.
-        pub credits_observed: u64,
     }
 }
 

@@ -15,7 +15,7 @@ pub use clock::{Clock, LastRestartSlot};
 pub use epoch_rewards::EpochRewards;
 pub use fees::{Fees, Rewards};
 use icecore_types::{Cursor, EpochSchedule, Wire};
-pub use lists::{RecentBlockhashes, SlotHashes, StakeHistory, StakeHistoryEntry};
+pub use lists::{RecentBlockhashes, SlotHashes, StakeHistory};
 pub use rent::Rent;
 pub use slot_history::{SLOT_HISTORY_BITS, SlotHistory, SlotPresence};
 

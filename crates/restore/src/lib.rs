@@ -2,6 +2,8 @@
 //!
 //! - [`verify`] says whether a full archive, or a full and an incremental one, hold together.
 //! - [`LiveAccounts`] gives the newest version of every live account, for exports and epoch jobs.
+//! - [`Stats`] and [`diff`] say what the live accounts are, and which differ between two states.
+//! - [`read_archive`] and [`read_frames`] look into one archive without judging it.
 //!
 //! Invariants:
 //! - What is wrong in an archive's bytes is a finding in a verdict; an [`Error`] is something that
@@ -15,31 +17,42 @@
 mod account_facts;
 mod check_id;
 mod checks;
+mod diff;
 mod error;
 mod findings;
 mod first_look;
+mod frames;
 mod genesis;
 mod index;
 mod live;
 mod manifest_facts;
 mod pipeline;
 mod progress;
+mod reading;
 mod second_look;
 mod settle;
 mod source;
+mod stats;
 mod totals;
 mod verdict;
 mod verify;
 
 pub use check_id::CheckId;
+pub use diff::{
+    AccountDiff, AccountState, BankDifference, Change, DIGEST_BYTES_PER_ACCOUNT, Diff, ROW_BYTES,
+    StateSummary, diff,
+};
 pub use error::Error;
 pub use findings::WrongRecord;
+pub use frames::{Frame, FramesEnd, read_frames};
 pub use genesis::Genesis;
 pub use index::INDEX_BYTES_PER_RECORD;
 pub use live::{LiveAccount, LiveAccounts, live_accounts};
 pub use pipeline::{batch::Place, decompress::ContainerReport, run::Threads, walk::StorageHead};
 pub use progress::Progress;
+pub use reading::{ReadEnd, read_archive};
 pub use source::{Pair, Source, candidates, path_of};
+pub use stats::{OWNERS_MAX, Stats, Tally};
 pub use totals::Totals;
 pub use verdict::{
     Answer, CheckOutcome, NOT_COVERED, Outcome, Recomputed, Report, Stated, Verdict, Work,

@@ -7,10 +7,10 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use icecore_archive::manifest::{
     AccountsDbScalars, BankHashes, BankScalars, HardFork, IncrementalSnapshotPersistence,
-    ManifestEnd, ManifestItem, StakeHistoryEntry, StakesItem, StakesOf, VoteAccountRef,
+    ManifestEnd, ManifestItem, StakesItem, StakesOf, VoteAccountRef,
 };
 use icecore_programs::vote::VoteState;
-use icecore_types::{Epoch, Hash, LatticeHash, Pubkey, Slot};
+use icecore_types::{Epoch, Hash, LatticeHash, Pubkey, Slot, StakeHistoryEntry};
 
 use crate::account_facts::{digest_of_account, digest_of_wire};
 
@@ -166,12 +166,12 @@ impl ManifestFold {
                 self.storage_slot = *slot;
                 self.storages_odd += u64::from(*storages != 1);
             }
-            ManifestItem::Storage(storage) => {
-                if self.fits(self.storages.len(), STORAGES_MAX, "listed storages") {
-                    let entry = (storage.id, storage.accounts_current_len);
-                    let before = self.storages.insert(self.storage_slot, entry);
-                    self.storages_odd += u64::from(before.is_some());
-                }
+            ManifestItem::Storage(storage)
+                if self.fits(self.storages.len(), STORAGES_MAX, "listed storages") =>
+            {
+                let entry = (storage.id, storage.accounts_current_len);
+                let before = self.storages.insert(self.storage_slot, entry);
+                self.storages_odd += u64::from(before.is_some());
             }
             ManifestItem::AccountsDbScalars(scalars) => self.accounts_db = Some(*scalars),
             ManifestItem::IncrementalSnapshotPersistence(persistence) => {

@@ -13,6 +13,7 @@ mod epoch_schedule;
 mod lattice;
 pub mod programs;
 mod record;
+mod stake;
 mod wire;
 
 pub use account::{Account, AccountRef};
@@ -20,6 +21,7 @@ pub use bytes32::{Base58Error, Hash, Pubkey};
 pub use epoch_schedule::{EpochSchedule, SLOTS_PER_EPOCH_MIN};
 pub use lattice::{LATTICE_BYTES, LATTICE_LANES, LatticeHash};
 pub use record::{DATA_BYTES_MAX, RECORD_ALIGN, RECORD_HEADER_BYTES, Record, RecordHeader};
+pub use stake::{Delegation, Stake, StakeHistoryEntry};
 pub use wire::{Bits64, Cursor, Wire, WireError};
 
 /// A slot number. A number is not an identity: it can be abandoned and begun again.

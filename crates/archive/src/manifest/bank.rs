@@ -1,9 +1,9 @@
 //! Part A of the manifest: the bank (formats.md section 1, A1 to A32).
 
-use icecore_types::{Bits64, Epoch, EpochSchedule, Hash, Pubkey, Slot, wire_struct};
+use icecore_types::{Bits64, Epoch, EpochSchedule, Hash, Pubkey, Slot, wire_struct, Delegation};
 use serde::Serialize;
 
-use super::stakes::{Delegation, EpochStakes, Stakes};
+use super::stakes::{EpochStakes, Stakes};
 
 /// Part A, collected. Maps are kept in file order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -1,6 +1,6 @@
 //! Folds items into a collected manifest.
 
-use icecore_types::{Epoch, LatticeHash};
+use icecore_types::{Epoch, LatticeHash, Delegation};
 
 use super::{
     accounts_db::AccountsDbFields,
@@ -9,7 +9,7 @@ use super::{
     decoder::ManifestEnd,
     extra::ExtraFields,
     item::{ManifestItem, StakesOf},
-    stakes::{Delegation, EpochStakes, Stakes},
+    stakes::{EpochStakes, Stakes},
 };
 
 /// Collects the items of one manifest, in the decoder's order.

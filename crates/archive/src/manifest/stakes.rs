@@ -1,40 +1,14 @@
 //! Stakes: who voted for whom with how much, at a slot (A29) or for an epoch (A31, C4).
 
-use icecore_types::{Account, Bits64, Epoch, Pubkey, wire_struct};
+use icecore_types::{
+    Account, Delegation, Epoch, Pubkey, Stake, StakeHistoryEntry, wire_struct,
+};
 use serde::Serialize;
 
 use super::{
     item::{StakesItem, VoteAccountRef},
     json,
 };
-
-wire_struct! {
-    /// A stake account's delegation.
-    #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-    pub struct Delegation {
-        /// The vote account to which it is delegated.
-        pub voter_pubkey: Pubkey,
-        /// The amount, in lamports.
-        pub stake: u64,
-        /// The epoch in which it was activated; `u64::MAX` for stake of genesis.
-        pub activation_epoch: Epoch,
-        /// The epoch in which it was deactivated; `u64::MAX` while it is not.
-        pub deactivation_epoch: Epoch,
-        /// The part of stake that may change per epoch; eight reserved bytes since 4.x.
-        pub warmup_cooldown_rate: Bits64,
-    }
-}
-
-wire_struct! {
-    /// A delegation with the vote credits that it has been paid for.
-    #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-    pub struct Stake {
-        /// The delegation.
-        pub delegation: Delegation,
-        /// The vote account's credits when rewards were last paid.
-        pub credits_observed: u64,
-    }
-}
 
 wire_struct! {
     /// What lies between the delegations and the stake history.
@@ -44,21 +18,6 @@ wire_struct! {
         pub unused: u64,
         /// The epoch of these stakes.
         pub epoch: Epoch,
-    }
-}
-
-wire_struct! {
-    /// An epoch of the cluster's stake history; amounts in lamports.
-    #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-    pub struct StakeHistoryEntry {
-        /// The epoch.
-        pub epoch: Epoch,
-        /// Stake that counted.
-        pub effective: u64,
-        /// Stake that was warming up.
-        pub activating: u64,
-        /// Stake that was cooling down.
-        pub deactivating: u64,
     }
 }
 

@@ -5,9 +5,11 @@
 //! the target features are on. Nothing here may stay a function of its own, closures included: it
 //! would be compiled without the features.
 
+use std::hint::black_box;
+
 use super::{
     compress::{CHUNK_END, CHUNK_START, WORDS, rounds},
-    group::{ChainingValues, Chunks, GROUP, INITIAL_VALUES, LaneSums, RootNodes},
+    group::{ChainingValues, Chunks, GROUP, INITIAL_VALUES, LaneSums, Lanes, RootNodes},
     input::BLOCK_BYTES,
     vector::Vector,
 };
@@ -164,11 +166,20 @@ unsafe fn expand_slice<V: Vector, const PARTIAL: bool>(
     }
 }
 
+/// Makes the compiler align the frame that this is inlined into. It does not do so for the vectors
+/// that it spills later on: with AVX2 those then straddle cache lines and pages, which halves the
+/// speed in the runs that are unlucky with the position of their stack.
+#[inline(always)]
+pub(super) fn align_frame() {
+    black_box(&mut Lanes([0; GROUP]));
+}
+
 /// Compiles the functions above for one vector, with its target features on.
 macro_rules! entry_points {
     ($vector:ty, $(#[$attribute:meta])?) => {
         $(#[$attribute])?
         pub(super) fn chain(chunks: Chunks<'_>, blocks: usize, values: &mut ChainingValues) {
+            wide::align_frame();
             // SAFETY: the vector's instructions are this function's target features.
             unsafe { wide::chain::<$vector>(chunks, blocks, values) }
         }
@@ -180,12 +191,14 @@ macro_rules! entry_points {
             indices: &[u32; GROUP],
             values: &mut ChainingValues,
         ) {
+            wide::align_frame();
             // SAFETY: the vector's instructions are this function's target features.
             unsafe { wide::chunk_values::<$vector>(chunks, lengths, indices, values) }
         }
 
         $(#[$attribute])?
         pub(super) fn expand(nodes: RootNodes<'_>, sums: &mut LaneSums) {
+            wide::align_frame();
             // SAFETY: the vector's instructions are this function's target features.
             unsafe { wide::expand::<$vector>(nodes, sums) }
         }

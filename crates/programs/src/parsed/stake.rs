@@ -1,10 +1,10 @@
 //! Stake accounts in the shape of the RPC.
 
-use icecore_types::Pubkey;
+use icecore_types::{Pubkey, Stake};
 use serde::Serialize;
 
 use super::{Info, Parsed, as_text};
-use crate::stake::{Meta, Stake, StakeState};
+use crate::stake::{Meta, StakeState};
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]

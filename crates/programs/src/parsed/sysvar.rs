@@ -1,12 +1,12 @@
 //! Sysvars in the shape of the RPC.
 
-use icecore_types::{EpochSchedule, Hash, Pubkey, programs};
+use icecore_types::{EpochSchedule, Hash, Pubkey, StakeHistoryEntry, programs};
 use serde::{Serialize, Serializer};
 
 use super::{FeeCalculator, Info, Parsed};
 use crate::sysvar::{
     Clock, EpochRewards, Fees, LastRestartSlot, RecentBlockhashes, Rent, Rewards, SlotHashes,
-    SlotHistory, StakeHistory, StakeHistoryEntry, epoch_schedule,
+    SlotHistory, StakeHistory, epoch_schedule,
 };
 
 /// A sysvar's state.
@@ -80,7 +80,14 @@ struct SlotHashInfo {
 #[serde(rename_all = "camelCase")]
 struct StakeHistoryInfo {
     epoch: u64,
-    stake_history: StakeHistoryEntry,
+    stake_history: StakeHistoryAmounts,
+}
+
+#[derive(Serialize)]
+struct StakeHistoryAmounts {
+    effective: u64,
+    activating: u64,
+    deactivating: u64,
 }
 
 fn recent_blockhashes<S: Serializer>(
@@ -97,10 +104,12 @@ fn slot_hashes<S: Serializer>(list: &SlotHashes<'_>, serializer: S) -> Result<S:
 }
 
 fn stake_history<S: Serializer>(list: &StakeHistory<'_>, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_seq(
-        list.iter()
-            .map(|stake_history| StakeHistoryInfo { epoch: stake_history.epoch, stake_history }),
-    )
+    serializer.collect_seq(list.iter().map(
+        |StakeHistoryEntry { epoch, effective, activating, deactivating }| {
+            let stake_history = StakeHistoryAmounts { effective, activating, deactivating };
+            StakeHistoryInfo { epoch, stake_history }
+        },
+    ))
 }
 
 /// Parses the sysvar at `address`.

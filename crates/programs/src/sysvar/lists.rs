@@ -3,8 +3,7 @@
 //!
 //! The limits are the reference client's; a longer list decodes as far as the data really holds it.
 
-use icecore_types::{Cursor, Epoch, Hash, Slot, wire_struct};
-use serde::Serialize;
+use icecore_types::{Cursor, Hash, Slot, StakeHistoryEntry};
 
 use crate::{Row, Rows, RowsIter};
 
@@ -65,22 +64,6 @@ list! {
 list! {
     /// The cluster's stake at the end of past epochs.
     StakeHistory of StakeHistoryEntry
-}
-
-wire_struct! {
-    /// The cluster's stake at the end of one epoch, in lamports: 32 bytes.
-    #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-    pub struct StakeHistoryEntry {
-        /// The epoch.
-        #[serde(skip)]
-        pub epoch: Epoch,
-        /// Stake that counted.
-        pub effective: u64,
-        /// Stake that was warming up.
-        pub activating: u64,
-        /// Stake that was cooling down.
-        pub deactivating: u64,
-    }
 }
 
 impl Row for StakeHistoryEntry {

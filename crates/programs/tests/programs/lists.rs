@@ -2,9 +2,8 @@
 
 use icecore_programs::sysvar::{
     RecentBlockhashes, SLOT_HISTORY_BITS, SlotHashes, SlotHistory, SlotPresence, StakeHistory,
-    StakeHistoryEntry,
 };
-use icecore_types::Hash;
+use icecore_types::{Hash, StakeHistoryEntry};
 
 use crate::{bytes::Bytes, samples::slot_history};
 

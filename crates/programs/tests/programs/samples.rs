@@ -5,7 +5,7 @@ use icecore_programs::{
     feature::Feature,
     lookup_table::LookupTable,
     nonce::Nonce,
-    stake::{self, Delegation, StakeState},
+    stake::{self, StakeState},
     sysvar::{
         self, Clock, EpochRewards, Fees, LastRestartSlot, RecentBlockhashes, Rent, Rewards,
         SlotHashes, SlotHistory, StakeHistory,
@@ -14,7 +14,7 @@ use icecore_programs::{
     upgradeable_loader::LoaderState,
     vote::VoteState,
 };
-use icecore_types::{Bits64, Cursor, Hash, Pubkey, Wire, programs};
+use icecore_types::{Bits64, Cursor, Delegation, Hash, Pubkey, Wire, programs};
 
 use crate::{
     bytes::{Bytes, key},

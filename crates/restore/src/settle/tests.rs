@@ -13,7 +13,7 @@ type Rows = Vec<(u32, u8)>;
 fn key(small: u8) -> Pubkey {
     // Half of the keys share one long prefix, the rest lie in bins of their own.
     let mut key = Pubkey([9; 32]);
-    if small % 2 == 0 {
+    if small.is_multiple_of(2) {
         key.0[31] = small;
     } else {
         key.0[0] = small;
