@@ -220,7 +220,7 @@ mod tests {
     #[test]
     fn owners_beyond_the_bound_are_counted_together() {
         let stats = collect(2, &[(1, 5, 10), (2, 5, 20), (3, 5, 40), (2, 6, 80), (4, 7, 160)]);
-        let owners: Vec<_> = stats.by_owner.iter().map(|(owner, tally)| (owner.0[0], tally.count));
+        let owners = stats.by_owner.iter().map(|(owner, tally)| (owner.0[0], tally.count));
         assert_eq!(owners.collect::<Vec<_>>(), [(2, 2), (1, 1)]);
         assert_eq!((stats.other_owners.count, stats.other_owners.data_len), (2, 200));
         assert_eq!((stats.total.count, stats.total.data_len), (5, 310));
@@ -230,7 +230,7 @@ mod tests {
     #[test]
     fn slots_that_come_again_are_added_up() {
         let stats = collect(9, &[(1, 5, 1), (1, 6, 1), (1, 5, 1), (1, 5, 1), (1, 0, 1)]);
-        let counts: Vec<_> = stats.by_slot.iter().map(|(slot, tally)| (*slot, tally.count));
+        let counts = stats.by_slot.iter().map(|(slot, tally)| (*slot, tally.count));
         assert_eq!(counts.collect::<Vec<_>>(), [(0, 1), (5, 3), (6, 1)]);
     }
 
@@ -244,9 +244,12 @@ mod tests {
                 assert!(ranges.len() <= ranges_max as usize, "{count} {ranges:?}");
                 let sum: u64 = ranges.iter().map(|(_, tally)| tally.count).sum();
                 assert_eq!(sum, count as u64);
-                assert!(ranges.iter().zip(ranges.iter().skip(1)).all(|((low, _), (high, _))| {
-                    *low.end() < *high.start()
-                }));
+                assert!(
+                    ranges
+                        .iter()
+                        .zip(ranges.iter().skip(1))
+                        .all(|((low, _), (high, _))| { *low.end() < *high.start() })
+                );
                 for (_, slot, _) in &far[..count] {
                     assert!(ranges.iter().any(|(range, _)| range.contains(slot)), "{slot}");
                 }
