@@ -30,7 +30,7 @@ const BLOCK_BYTES: usize = 64;
 const CHUNK_BYTES: usize = 1024;
 
 /// Prints a table of accounts per second and of ratios. The first argument is the number of rounds.
-pub fn run(arguments: &[String]) {
+pub(crate) fn run(arguments: &[String]) {
     let rounds = arguments.first().and_then(|text| text.parse().ok()).unwrap_or(ROUNDS);
     println!("lattice hashes, thousand accounts per second and core, best of {rounds} rounds");
     for data_bytes in DATA_BYTES {
