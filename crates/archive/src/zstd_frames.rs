@@ -202,13 +202,13 @@ impl FrameWalker {
             match parse(known).map_err(|fault| Error::Zstd { offset, fault })? {
                 Parsed::Needs(total) => {
                     let count = input.len().min(total - self.carried_length);
+                    if count == 0 {
+                        return Ok(None);
+                    }
                     let taken = self.take(input, count);
                     let end = self.carried_length + count;
                     self.carried[self.carried_length..end].copy_from_slice(taken);
                     self.carried_length = end;
-                    if end < total {
-                        return Ok(None);
-                    }
                 }
                 Parsed::NotAFrame => return self.trailing(offset, input),
                 Parsed::Header { kind, bytes } => {

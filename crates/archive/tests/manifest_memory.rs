@@ -6,8 +6,8 @@ use std::sync::{Mutex, PoisonError};
 
 use icecore_archive::{
     manifest::{
-        BankScalars, LastField, Manifest, ManifestDecoder, ManifestItem,
-        StakesItem, StakesOf, VoteAccountRef,
+        BankScalars, LastField, Manifest, ManifestDecoder, ManifestItem, StakesItem, StakesOf,
+        VoteAccountRef,
     },
     status_cache::StatusCache,
 };

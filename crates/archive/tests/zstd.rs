@@ -501,3 +501,19 @@ fn a_stated_size_is_compared_even_where_the_library_does_not() {
     let error = decoder.decode(&mut &frame[7..], &mut output);
     assert_eq!(error, Err(Error::Zstd { offset: 0, fault }));
 }
+
+/// Found by fuzzing: trailing bytes whose first one could begin a skippable frame, cut after it,
+/// were taken for a frame that the file ends in.
+#[test]
+fn short_trailing_bytes_cut_after_the_first_are_still_trailing_bytes() {
+    let mut bytes = compressed(b"content", false, true);
+    let frame_bytes = bytes.len();
+    bytes.extend_from_slice(&[0x5e, 0x95, 0x24]);
+    let whole = walk(&bytes, &[bytes.len()]).expect("a frame and trailing bytes");
+    assert_eq!(whole.trailing, Some(frame_bytes as u64));
+    assert_eq!(whole.end.trailing_bytes, 3);
+    for cut in 1..bytes.len() {
+        let pieces = walk(&bytes, &[cut, bytes.len()]).expect("the same, in two pieces");
+        assert_eq!(pieces, whole, "cut at {cut}");
+    }
+}

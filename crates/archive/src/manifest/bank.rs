@@ -1,6 +1,6 @@
 //! Part A of the manifest: the bank (formats.md section 1, A1 to A32).
 
-use icecore_types::{Bits64, Epoch, EpochSchedule, Hash, Pubkey, Slot, wire_struct, Delegation};
+use icecore_types::{Bits64, Delegation, Epoch, EpochSchedule, Hash, Pubkey, Slot, wire_struct};
 use serde::Serialize;
 
 use super::stakes::{EpochStakes, Stakes};

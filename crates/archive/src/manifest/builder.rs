@@ -1,6 +1,6 @@
 //! Folds items into a collected manifest.
 
-use icecore_types::{Epoch, LatticeHash, Delegation};
+use icecore_types::{Delegation, Epoch, LatticeHash};
 
 use super::{
     accounts_db::AccountsDbFields,

@@ -1,13 +1,10 @@
 //! Part C of the manifest: the extra fields, of which a file may hold any number from the first
 //! on (formats.md section 1, C1 to C6).
 
-use icecore_types::{Epoch, Hash, LatticeHash, Slot, wire_struct, Stake};
+use icecore_types::{Epoch, Hash, LatticeHash, Slot, Stake, wire_struct};
 use serde::Serialize;
 
-use super::{
-    json,
-    stakes::{EpochStakes},
-};
+use super::{json, stakes::EpochStakes};
 
 /// Part C, collected. A field that the file does not reach has its default; which fields those are
 /// says [`Manifest::last_field`](super::Manifest::last_field).

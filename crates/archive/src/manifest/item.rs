@@ -1,12 +1,15 @@
 //! The items of a manifest, in file order: fixed groups of fields, counts of lists, entries.
 
-use icecore_types::{AccountRef, Epoch, Hash, LATTICE_BYTES, Pubkey, Slot, Wire, Delegation, Stake, StakeHistoryEntry};
+use icecore_types::{
+    AccountRef, Delegation, Epoch, Hash, LATTICE_BYTES, Pubkey, Slot, Stake, StakeHistoryEntry,
+    Wire,
+};
 
 use super::{
     accounts_db::{AccountsDbScalars, Storage},
     bank::{BankHashes, BankScalars, BlockhashInfo, BlockhashQueueHead, HardFork},
     extra::IncrementalSnapshotPersistence,
-    stakes::{StakesScalars},
+    stakes::StakesScalars,
 };
 
 /// The variant of the versioned epoch stakes that every version writes (`Current`).

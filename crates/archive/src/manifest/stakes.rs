@@ -1,8 +1,6 @@
 //! Stakes: who voted for whom with how much, at a slot (A29) or for an epoch (A31, C4).
 
-use icecore_types::{
-    Account, Delegation, Epoch, Pubkey, Stake, StakeHistoryEntry, wire_struct,
-};
+use icecore_types::{Account, Delegation, Epoch, Pubkey, Stake, StakeHistoryEntry, wire_struct};
 use serde::Serialize;
 
 use super::{
