@@ -1,7 +1,14 @@
 //! One file for each command.
 
+pub(crate) mod account;
 pub(crate) mod completions;
+pub(crate) mod diff;
+pub(crate) mod export;
+pub(crate) mod inspect;
 pub(crate) mod ls;
+pub(crate) mod program_accounts;
+pub(crate) mod stats;
+pub(crate) mod token_holders;
 pub(crate) mod verify;
 
 use crate::{
@@ -16,7 +23,16 @@ pub(crate) fn run(arguments: Arguments) -> Result<Exit, Failure> {
         Command::Snapshot(command) => match command {
             SnapshotCommand::Ls(options) => ls::run(common, &options),
             SnapshotCommand::Verify(options) => verify::run(common, &options),
+            SnapshotCommand::Inspect(options) => inspect::run(common, &options),
+            SnapshotCommand::Stats(options) => stats::run(common, &options),
+            SnapshotCommand::Diff(options) => diff::run(common, &options),
         },
+        Command::Account(options) => account::run(common, &options),
+        Command::Accounts(export::AccountsCommand::Export(options)) => {
+            export::run(common, &options)
+        }
+        Command::ProgramAccounts(options) => program_accounts::run(common, &options),
+        Command::TokenHolders(options) => token_holders::run(common, &options),
         Command::Completions(options) => completions::run(&options),
     }
 }

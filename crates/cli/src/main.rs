@@ -15,11 +15,14 @@
 
 mod args;
 mod commands;
+mod document;
 mod exit;
+mod filters;
 mod options;
 mod output;
 mod progress;
 mod rows;
+mod scan;
 mod size;
 
 use std::process::ExitCode;

@@ -1,11 +1,20 @@
 //! Options that every command takes, and what commands make of them.
 
-use std::{path::PathBuf, sync::Arc, thread};
+use std::{
+    io::{IsTerminal, stdout},
+    path::{Path, PathBuf},
+    sync::Arc,
+    thread,
+};
 
 use clap::{Args, ValueEnum};
-use icecore_restore::{Options, Pair, Progress};
+use icecore_restore::{INDEX_BYTES_PER_RECORD, Options, Pair, Progress};
 
-use crate::{exit::Failure, progress::Watch, size::Size};
+use crate::{
+    exit::Failure,
+    progress::Watch,
+    size::{Size, human},
+};
 
 /// How an answer is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -63,6 +72,23 @@ impl CommonOptions {
     /// Starts showing progress, and turning Ctrl-C into an orderly end.
     pub(crate) fn watch(&self) -> Result<Watch, Failure> {
         Watch::start(Arc::new(Progress::default()), self.log.as_deref())
+    }
+
+    /// The same for work that indexes all accounts: first of all it tells what memory that takes.
+    ///
+    /// With `rows_to_stdout`, rows appear while the work goes on: a progress bar on the same
+    /// terminal would be written over, so each phase has a line instead.
+    pub(crate) fn watch_scan(&self, rows_to_stdout: bool) -> Result<Watch, Failure> {
+        let log = match &self.log {
+            None if rows_to_stdout && stdout().is_terminal() => Some(Path::new("-")),
+            log => log.as_deref(),
+        };
+        let limit = match self.memory_limit {
+            Some(Size(bytes)) => format!(", {} at most", human(bytes)),
+            None => String::new(),
+        };
+        let need = format!("memory: {INDEX_BYTES_PER_RECORD} bytes for each account record{limit}");
+        Watch::start_saying(Some(need), Arc::new(Progress::default()), log)
     }
 }
 

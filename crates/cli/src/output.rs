@@ -1,20 +1,22 @@
 //! Answers on stdout.
 
-use std::io::{self, BufWriter, StdoutLock, Write};
+use std::io::{self, BufWriter, Stdout, Write};
 
 use serde::Serialize;
 
 use crate::options::Format;
 
 /// Stdout, buffered. A closed pipe is an error like any other here; `exit` knows to keep quiet.
+///
+/// It is not locked, so that rows can be written by the thread that finds them.
 pub(crate) struct Answer {
-    out: BufWriter<StdoutLock<'static>>,
+    out: BufWriter<Stdout>,
     format: Format,
 }
 
 impl Answer {
     pub(crate) fn new(format: Format) -> Self {
-        Self { out: BufWriter::with_capacity(1 << 16, io::stdout().lock()), format }
+        Self { out: BufWriter::with_capacity(1 << 16, io::stdout()), format }
     }
 
     /// Whether a person reads it.

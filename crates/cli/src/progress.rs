@@ -34,6 +34,15 @@ pub(crate) struct Watch {
 
 impl Watch {
     pub(crate) fn start(progress: Arc<Progress>, log: Option<&Path>) -> Result<Self, Failure> {
+        Self::start_saying(None, progress, log)
+    }
+
+    /// With a line that comes before all others.
+    pub(crate) fn start_saying(
+        first: Option<String>,
+        progress: Arc<Progress>,
+        log: Option<&Path>,
+    ) -> Result<Self, Failure> {
         let interrupted = Arc::new(AtomicBool::new(false));
         for signal in [SIGINT, SIGTERM] {
             // The second one ends the process at once; the order of these two matters.
@@ -45,10 +54,13 @@ impl Watch {
             signal_hook::flag::register(signal, Arc::clone(&interrupted))?;
         }
         let to_stderr = log.is_some_and(|log| log == "-");
-        let log = match log {
+        let mut log = match log {
             Some(path) if !to_stderr => Some(Output::create(path)?),
             _ => None,
         };
+        if let Some(line) = first {
+            tell(&line, log.as_mut());
+        }
         let bar = (log.is_none() && !to_stderr && stderr().is_terminal()).then(bar);
         let done = Arc::new(AtomicBool::new(false));
         let watcher = {
@@ -84,6 +96,15 @@ impl Drop for Watch {
     fn drop(&mut self) {
         self.stop();
     }
+}
+
+/// Writes a line to the log, or to stderr.
+fn tell(line: &str, log: Option<&mut Output>) {
+    // A log that cannot be written must not cost the answer.
+    let _ = match log {
+        Some(log) => writeln!(log, "{line}"),
+        None => writeln!(stderr(), "{line}"),
+    };
 }
 
 fn bar() -> ProgressBar {
@@ -122,12 +143,7 @@ fn watch(
             }
             None => {
                 for phase in &phases[told..] {
-                    let line = format!("{seconds:8.3} s  {phase}");
-                    // A log that cannot be written must not cost the answer.
-                    let _ = match &mut log {
-                        Some(log) => writeln!(log, "{line}"),
-                        None => writeln!(stderr(), "{line}"),
-                    };
+                    tell(&format!("{seconds:8.3} s  {phase}"), log.as_mut());
                 }
                 told = phases.len();
             }

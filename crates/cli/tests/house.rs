@@ -8,6 +8,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use icecore_restore::{CheckId, NOT_COVERED};
+
 /// Lines of a source file without tests, at most.
 const LINES_MAX: usize = 700;
 
@@ -208,8 +210,19 @@ fn the_tests_that_the_capabilities_name_exist() {
 }
 
 #[test]
+fn the_guide_has_every_check_and_the_whole_closed_list() {
+    let guide = read(&root().join("docs/guide/verdict.md"));
+    for check in CheckId::ALL {
+        assert!(guide.contains(&format!("| {} | ", check.id())), "{}", check.id());
+    }
+    for what in NOT_COVERED {
+        assert!(guide.contains(&format!("\n- {what}\n")), "{what}");
+    }
+}
+
+#[test]
 fn links_in_documents_lead_somewhere() {
-    for document in ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "docs/capabilities.md"] {
+    for document in ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "docs/capabilities.md", "docs/guide/verdict.md"] {
         let path = root().join(document);
         let text = read(&path);
         for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {

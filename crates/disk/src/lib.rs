@@ -10,6 +10,7 @@
 
 mod clock;
 mod error;
+mod export;
 mod file;
 mod folder;
 mod output;
@@ -18,6 +19,7 @@ mod scratch;
 
 pub use clock::Stopwatch;
 pub use error::Error;
+pub use export::ExportFolder;
 pub use file::{File, Input};
 pub use folder::{FolderEntry, exists, is_folder, list};
 pub use output::{Output, Publish};

@@ -149,7 +149,8 @@ impl Visitor for FirstLook {
                 Wanted::Bytes
             }
             MemberKind::Manifest { folder, file } => {
-                if self.facts.manifests.contains(&(folder, file)) {
+                // One more of another slot is told by the count of all.
+                if self.facts.manifests.first() == Some(&(folder, file)) {
                     self.twice(&member.path);
                 }
                 self.facts.manifests.push((folder, file));
@@ -171,9 +172,15 @@ impl Visitor for FirstLook {
                 Wanted::Bytes
             }
             MemberKind::Storage { slot, id } => self.storage(member, slot, id),
-            MemberKind::SnapshotsFolder
-            | MemberKind::SlotFolder(_)
-            | MemberKind::AccountsFolder => Wanted::Nothing,
+            MemberKind::SlotFolder(slot) => {
+                // The reference client takes the manifest's slot from whichever folder it finds.
+                if slot != self.facts.slot {
+                    let sentence = format!("folder '{}' is of another slot", member.path);
+                    self.findings.fail(CheckId::C5, sentence);
+                }
+                Wanted::Nothing
+            }
+            MemberKind::SnapshotsFolder | MemberKind::AccountsFolder => Wanted::Nothing,
         }
     }
 

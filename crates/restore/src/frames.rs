@@ -56,7 +56,7 @@ pub fn read_frames(
     progress: &Progress,
     mut visit: impl FnMut(Frame) -> ControlFlow<()>,
 ) -> Result<FramesEnd, Error> {
-    let file = File::open(path.as_ref())?;
+    let file = icecore_disk::File::open(path.as_ref())?;
     progress.begin(format!("frames of {}", path.as_ref().display()));
     progress.expect_bytes(file.bytes());
     let mut chunks = Chunks { file, offset: 0, buffer: vec![0; CHUNK_BYTES], progress };

@@ -6,6 +6,34 @@
 //!
 //! Rows come in the order of the archives, first the full one's, then the incremental's; it does
 //! not depend on the number of threads.
+//!
+//! An epoch job in a few lines, here the sum of what is delegated, started or not. (The example
+//! `stake_by_vote_account` of this crate goes by vote account and epoch.)
+//!
+//! ```
+//! use std::ops::ControlFlow;
+//!
+//! use icecore_programs::stake;
+//! use icecore_restore::{Options, Pair, Progress, live_accounts};
+//! use icecore_types::programs;
+//!
+//! # fn main() -> Result<(), icecore_restore::Error> {
+//! let pair = Pair::best_in("../../testdata/tiny")?;
+//! let progress = Progress::default();
+//! let mut accounts = live_accounts(pair, Options::for_cores(2), &progress)?;
+//! let mut delegated = 0u128;
+//! accounts.for_each(&progress, |live| {
+//!     if *live.account.owner == programs::STAKE
+//!         && let Some(delegation) = stake::delegation(live.account.data)
+//!     {
+//!         delegated += u128::from(delegation.stake);
+//!     }
+//!     ControlFlow::Continue(())
+//! })?;
+//! assert!(delegated > 0);
+//! # Ok(())
+//! # }
+//! ```
 
 use std::ops::ControlFlow;
 
@@ -55,10 +83,7 @@ pub fn live_accounts(
 ) -> Result<LiveAccounts, Error> {
     let accounts = LiveAccounts::open(pair, options, progress)?;
     match accounts.report.answer() {
-        Answer::Bad => Err(Error::Damaged {
-            archive: accounts.report.last().archive.clone(),
-            problem: accounts.problem(),
-        }),
+        Answer::Bad => Err(accounts.damaged()),
         Answer::Consistent | Answer::Anchored => Ok(accounts),
     }
 }
@@ -67,8 +92,8 @@ impl LiveAccounts {
     /// Opens archives whatever their verdict is; [`report`](Self::report) tells.
     ///
     /// # Errors
-    /// [`Error::Damaged`] when an archive could not be read to its end: then no version is known
-    /// to be the newest.
+    /// [`Error::Damaged`] when an archive could not be read to its end, or the incremental one
+    /// builds on another full archive: then no version is known to be the newest.
     pub fn open(mut pair: Pair, options: Options, progress: &Progress) -> Result<Self, Error> {
         let examined = examine(&mut pair, &options, progress)?;
         let accounts = Self {
@@ -80,13 +105,13 @@ impl LiveAccounts {
             report: examined.report,
         };
         let whole = |facts: &ArchiveFacts| facts.end.tar.is_some();
-        if !whole(&accounts.full) || !accounts.incremental.as_ref().is_none_or(whole) {
-            return Err(Error::Damaged {
-                archive: accounts.report.last().archive.clone(),
-                problem: accounts.problem(),
-            });
-        }
-        Ok(accounts)
+        let fits = |incremental: &Source| {
+            incremental.name().base() == Some(accounts.pair.full.name().slot())
+        };
+        let settled = whole(&accounts.full)
+            && accounts.incremental.as_ref().is_none_or(whole)
+            && accounts.pair.incremental.as_ref().is_none_or(fits);
+        if settled { Ok(accounts) } else { Err(accounts.damaged()) }
     }
 
     /// The verdict that was reached on the way.
@@ -94,16 +119,25 @@ impl LiveAccounts {
         &self.report
     }
 
-    /// The first thing that is wrong, in words.
-    fn problem(&self) -> String {
-        let failures = self.report.archives.iter().flat_map(|verdict| verdict.failures());
-        match failures.into_iter().next() {
-            Some(check) => format!("{} {}: {}", check.id, check.id.title(), check.detail),
-            None => "nothing is wrong".to_string(),
+    /// The first thing that is wrong.
+    fn damaged(&self) -> Error {
+        let (verdict, check) = self
+            .report
+            .archives
+            .iter()
+            .find_map(|verdict| Some((verdict, verdict.failures().next()?)))
+            .expect("what makes a verdict bad, or keeps versions from being known, fails a check");
+        Error::Damaged {
+            archive: verdict.archive.clone(),
+            problem: format!("{} {}: {}", check.id, check.id.title(), check.detail),
         }
     }
 
-    /// Gives every live account to `visit`, until it breaks.
+    /// Gives every live account to `visit`, on a thread of its own, until it breaks; then no more
+    /// of the archives is read.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] when an archive is no longer what was verified.
     pub fn for_each<F>(&mut self, progress: &Progress, visit: F) -> Result<(), Error>
     where
         F: FnMut(LiveAccount<'_>) -> ControlFlow<()> + Send,
@@ -117,17 +151,24 @@ impl LiveAccounts {
         ];
         for (source, facts) in passes {
             let (Some(source), Some(facts)) = (source, facts) else { continue };
-            let Source { .. } = source;
             progress.begin(format!("rows of {}", source.label()));
             progress.expect_bytes(source.bytes().unwrap_or(0));
             let incremental = source.name().is_incremental();
             let worker =
                 RowWorker { excluded: &self.excluded, visit: &mut visit, stopped: &mut stopped };
             let look = &mut SecondLook::new(facts);
+            let label = source.label().to_string();
             let reader = source.read("its rows are asked for")?;
-            pass(reader, incremental, decompressors, vec![worker], look, progress)?;
+            let passed = pass(reader, incremental, decompressors, vec![worker], look, progress)
+                .map(|(_, end)| end);
             if stopped {
-                break;
+                return Ok(());
+            }
+            if passed?.tar.is_none() {
+                return Err(Error::Damaged {
+                    archive: label,
+                    problem: "it was changed while it was read".to_string(),
+                });
             }
         }
         Ok(())
@@ -145,11 +186,15 @@ impl<F: FnMut(LiveAccount<'_>) -> ControlFlow<()> + Send> Worker for RowWorker<'
         let mut excluded = PlaceCursor::new(self.excluded, |place| *place);
         for (span, record) in batch.records() {
             let account = record.account();
-            if *self.stopped || account.is_tombstone() || excluded.find(span.place).is_some() {
+            if account.is_tombstone() || excluded.find(span.place).is_some() {
                 continue;
             }
             let live = LiveAccount { account, slot: span.slot, place: span.place };
-            *self.stopped = (self.visit)(live).is_break();
+            if (self.visit)(live).is_break() {
+                *self.stopped = true;
+                // Ends the pass; who asked for the pass knows that this is no failure.
+                return Err(Error::Interrupted);
+            }
         }
         Ok(())
     }

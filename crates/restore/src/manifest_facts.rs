@@ -17,8 +17,11 @@ use crate::account_facts::{digest_of_account, digest_of_wire};
 /// Stake delegations that are kept: mainnet has about 1.2 million.
 const DELEGATIONS_MAX: usize = 100_000_000;
 
-/// Vote accounts of the stakes cache, and of one epoch's stakes: mainnet has about 6,000.
+/// Vote accounts of the stakes cache: mainnet has about 6,000.
 const VOTE_ACCOUNTS_MAX: usize = 1_000_000;
+
+/// Vote accounts, nodes and voters of one epoch's stakes together: mainnet has about 20,000.
+const EPOCH_ENTRIES_MAX: usize = 4_000_000;
 
 /// Epochs with stakes: clients keep six.
 const EPOCHS_MAX: usize = 64;
@@ -88,6 +91,8 @@ pub(crate) struct EpochStakes {
     pub(crate) nodes: Vec<EpochNode>,
     pub(crate) authorized_voters: HashMap<Pubkey, Pubkey>,
     pub(crate) repeated: u64,
+    /// What was kept of all maps together.
+    entries: usize,
 }
 
 /// A manifest, as far as the checks need it.
@@ -223,11 +228,8 @@ impl ManifestFold {
             return;
         }
         let stakes = self.epoch_stakes.entry(epoch).or_default();
-        let nodes =
-            stakes.nodes.iter().map(|node| node.votes.len()).sum::<usize>() + stakes.nodes.len();
-        let room = stakes.votes.len() < VOTE_ACCOUNTS_MAX
-            && stakes.authorized_voters.len() < VOTE_ACCOUNTS_MAX
-            && nodes < VOTE_ACCOUNTS_MAX;
+        let room = stakes.entries < EPOCH_ENTRIES_MAX;
+        stakes.entries += usize::from(room && is_entry_of_an_epoch(item));
         match item {
             StakesItem::VoteAccount(VoteAccountRef { stake, account }) if room => {
                 let state = VoteState::decode(account.data);
@@ -257,7 +259,7 @@ impl ManifestFold {
                 stakes.repeated += u64::from(before.is_some());
             }
             _ if !room => {
-                self.fits(usize::MAX, VOTE_ACCOUNTS_MAX, "vote accounts of an epoch");
+                self.fits(EPOCH_ENTRIES_MAX, EPOCH_ENTRIES_MAX, "entries of an epoch's stakes");
             }
             _ => {}
         }
@@ -284,4 +286,15 @@ impl ManifestFold {
             beyond: self.beyond,
         }
     }
+}
+
+/// Whether an item of an epoch's stakes takes memory here: delegations do not.
+fn is_entry_of_an_epoch(item: &StakesItem<'_>) -> bool {
+    matches!(
+        item,
+        StakesItem::VoteAccount(_)
+            | StakesItem::Node { .. }
+            | StakesItem::NodeVoteAccount(_)
+            | StakesItem::AuthorizedVoter(..)
+    )
 }

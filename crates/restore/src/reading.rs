@@ -11,7 +11,7 @@ use icecore_archive::{
     Error as ArchiveError,
     tar::{TarEnd, TarEvent, TarReader},
 };
-use icecore_disk::{File, Input};
+use icecore_disk::Input;
 
 use crate::{
     Error,
@@ -44,7 +44,7 @@ pub fn read_archive(
     progress: &Progress,
     mut visit: impl FnMut(TarEvent<'_>) -> ControlFlow<()>,
 ) -> Result<ReadEnd, Error> {
-    let file = File::open(path.as_ref())?;
+    let file = icecore_disk::File::open(path.as_ref())?;
     progress.begin(format!("read {}", path.as_ref().display()));
     progress.expect_bytes(file.bytes());
     let reader = SourceReader::Input(Input::File { file, offset: 0 });

@@ -42,8 +42,9 @@ impl Source {
     pub fn file(path: impl AsRef<Path>) -> Result<Self, Error> {
         let path = path.as_ref();
         let label = file_name(path);
-        let name = parse_name(&label)?;
+        // A path that leads nowhere is told as such, whatever its name.
         let bytes = icecore_disk::File::open(path)?.bytes();
+        let name = parse_name(&label)?;
         Ok(Self { name, label, medium: Medium::File { path: path.to_path_buf(), bytes } })
     }
 

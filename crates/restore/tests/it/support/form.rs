@@ -11,10 +11,9 @@ use std::{
 use icecore_archive::{
     Error,
     manifest::Manifest,
-    members::{MemberKind, classify},
     names::ArchiveName,
     status_cache::StatusCache,
-    tar::{TarEvent, TarKind, TarReader},
+    tar::{TarEvent, TarReader},
 };
 use icecore_types::{Hash, Slot};
 
@@ -38,20 +37,10 @@ impl Member {
     /// A file with a header like that of the reference client's storages.
     pub(crate) fn file(path: &str, content: Vec<u8>) -> Self {
         let mut header = [0; BLOCK_BYTES];
+        header[124..136].copy_from_slice(b"00000000000\0");
         header[156] = b'0';
         header[257..265].copy_from_slice(b"ustar  \0");
         Self { header, path: path.to_string(), content }
-    }
-
-    /// What it is; the archive is expected to hold nothing else.
-    pub(crate) fn kind(&self) -> MemberKind {
-        let kind = match self.header[156] {
-            0 | b'0' => TarKind::Regular,
-            b'5' => TarKind::Directory,
-            b'S' => TarKind::Sparse,
-            flag => TarKind::Other(flag),
-        };
-        classify(&self.path, kind).expect("an archive's member")
     }
 
     /// Slot and id, when it is a storage.

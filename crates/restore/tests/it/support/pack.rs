@@ -10,7 +10,7 @@ use icecore_archive::{
 
 /// The tar stream in a container.
 pub(crate) fn unpack(container: &[u8]) -> Result<Vec<u8>, Error> {
-    let kind = match detect(&container[..container.len().min(4096)]) {
+    let kind = match detect(container) {
         Detection::Known(kind) => kind,
         other => {
             let what = match other {

@@ -26,9 +26,7 @@ pub(crate) fn state_of(full: &Form, incremental: Option<&Form>) -> State {
     };
     let replaced = incremental.map(slots_of).unwrap_or_default();
     let mut state = State::new();
-    for (form, replaced) in
-        [(Some(full), replaced), (incremental, HashSet::new())].into_iter()
-    {
+    for (form, replaced) in [(Some(full), replaced), (incremental, HashSet::new())] {
         let Some(form) = form else { continue };
         for record in storage::records(form) {
             if replaced.contains(&record.slot) {
@@ -44,7 +42,7 @@ pub(crate) fn state_of(full: &Form, incremental: Option<&Form>) -> State {
     state
 }
 
-/// Writes the state into the last archive's manifest and name.
+/// Writes the state into an archive's manifest and name.
 fn rehash(state: &State, form: &mut Form) {
     let mut lattice = LatticeHash::default();
     let mut lamports = 0u64;
@@ -56,21 +54,29 @@ fn rehash(state: &State, form: &mut Form) {
     }
     form.edit_manifest(|manifest| {
         manifest.bank.scalars.capitalization = lamports;
-        manifest.extra.accounts_lt_hash = Some(lattice.clone());
-        let bank = &mut manifest.bank;
-        let first = Sha256::new()
-            .chain_update(bank.hashes.parent_hash.0)
-            .chain_update(bank.scalars.signature_count.to_le_bytes())
-            .chain_update(bank.blockhash_queue.head.last_hash.unwrap_or_default().0)
-            .finalize();
-        let second = Sha256::new().chain_update(first).chain_update(&lattice.to_bytes()[..]);
-        bank.hashes.hash = Hash(second.finalize().into());
-        assert!(
-            bank.hard_forks.iter().all(|fork| fork.slot > bank.scalars.slot),
-            "hard forks are not hashed here"
-        );
+        manifest.extra.accounts_lt_hash = Some(lattice);
     });
-    form.hash = Hash(*blake3::hash(&lattice.to_bytes()[..]).as_bytes());
+    seal(form);
+}
+
+/// Makes bank hash and name those of what the manifest states.
+pub(crate) fn seal(form: &mut Form) {
+    let manifest = form.manifest();
+    let bank = &manifest.bank;
+    assert!(
+        bank.hard_forks.iter().all(|fork| fork.slot > bank.scalars.slot),
+        "hard forks are not hashed here"
+    );
+    let lattice = manifest.extra.accounts_lt_hash.as_ref().expect("stated").to_bytes();
+    let first = Sha256::new()
+        .chain_update(bank.hashes.parent_hash.0)
+        .chain_update(bank.scalars.signature_count.to_le_bytes())
+        .chain_update(bank.blockhash_queue.head.last_hash.unwrap_or_default().0)
+        .finalize();
+    let second = Sha256::new().chain_update(first).chain_update(&lattice[..]);
+    let bank_hash = Hash(second.finalize().into());
+    form.edit_manifest(|manifest| manifest.bank.hashes.hash = bank_hash);
+    form.hash = Hash(*blake3::hash(&lattice[..]).as_bytes());
 }
 
 impl Forms {

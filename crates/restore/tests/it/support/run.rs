@@ -1,35 +1,12 @@
 //! Verification in one line.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use icecore_restore::{
     CheckId, Error, Genesis, Options, Outcome, Pair, Progress, Report, Verdict, verify,
 };
-use tempfile::TempDir;
 
-use super::{Forms, data};
-
-/// Archives in a folder of their own.
-pub(crate) struct Opened {
-    _folder: TempDir,
-    pub(crate) full: PathBuf,
-    pub(crate) incremental: Option<PathBuf>,
-}
-
-impl Opened {
-    /// Writes archives as they are.
-    pub(crate) fn of(forms: &Forms) -> Self {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let full = forms.full.write(folder.path());
-        let incremental = forms.incremental.as_ref().map(|form| form.write(folder.path()));
-        Self { _folder: folder, full, incremental }
-    }
-
-    /// Verifies them.
-    pub(crate) fn verify(&self, options: &Options) -> Result<Report, Error> {
-        verify_files_with(&self.full, self.incremental.as_deref(), options)
-    }
-}
+use super::data;
 
 /// The bundled ledger's genesis.
 pub(crate) fn genesis() -> Genesis {

@@ -1,0 +1,159 @@
+//! What a verdict does not depend on: threads, kernels, how the bytes are packed. And what keeps
+//! one from being given: memory, and a request to stop.
+
+use icecore_hash::Kernel;
+use icecore_restore::{Answer, CheckId, Error, Options, Pair, Progress, Threads, Verdict, verify};
+use lz4_flex::frame::{BlockMode, BlockSize, FrameInfo};
+
+use crate::{
+    case::From,
+    support::{
+        Forms, archives_in, failed, lz4, records, shared, tiny_full, tiny_incremental, unpack,
+        verify_files, verify_files_with, zstd, zstd_frame,
+    },
+};
+
+/// A verdict without what is said of the container.
+fn without_container(mut verdict: Verdict) -> Verdict {
+    verdict.archive.clear();
+    for check in &mut verdict.checks {
+        if matches!(check.id, CheckId::C1 | CheckId::C2) {
+            check.detail.clear();
+        }
+    }
+    verdict
+}
+
+#[test]
+fn threads_and_kernels_make_no_difference() {
+    let mut pairs = vec![(tiny_full(), Some(tiny_incremental()))];
+    pairs.extend(shared("old-2.3-merkle").map(|folder| archives_in(&folder)));
+    pairs.extend(shared("old-2.3-lattice").map(|folder| archives_in(&folder)));
+    pairs.extend(
+        shared("damaged/same-key-twice-in-one-storage-identical").map(|at| archives_in(&at)),
+    );
+    for (full, incremental) in pairs {
+        let verdicts = |threads: Threads, kernel: Option<Kernel>| {
+            let options = Options { threads, kernel, ..Options::for_cores(1) };
+            verify_files_with(&full, incremental.as_deref(), &options)
+                .expect("the archives can be read")
+                .archives
+        };
+        let one = verdicts(Threads::for_cores(1), None);
+        for cores in [2, 7] {
+            assert_eq!(verdicts(Threads::for_cores(cores), None), one, "{cores} threads");
+        }
+        let uneven = Threads { decompressors: 3, workers: 5 };
+        assert_eq!(verdicts(uneven, Some(Kernel::Portable)), one, "the portable kernel");
+    }
+}
+
+/// Many wrong records, more than are told: which of them are told depends on nothing but the
+/// archive.
+#[test]
+fn the_same_wrong_records_are_told_by_any_number_of_threads() {
+    let verdict = |cores| {
+        let mut subject = From::Full.subject();
+        let full = &mut subject.forms.full;
+        for at in records(full) {
+            at.bytes_mut(full)[crate::support::field::EXECUTABLE] |= 2;
+        }
+        subject.options = Options::for_cores(cores);
+        subject.verify().expect("it can be read").remove(0)
+    };
+    let one = verdict(1);
+    let told = &one.check(CheckId::A1).records;
+    assert_eq!(told.len(), 16);
+    assert!(one.check(CheckId::A1).detail.contains("more"), "the rest are counted");
+    for cores in [2, 7] {
+        assert_eq!(verdict(cores), one, "{cores} threads");
+    }
+}
+
+/// A skippable frame of the user's own.
+fn skippable(content: &[u8]) -> Vec<u8> {
+    let mut frame = 0x184d_2a57_u32.to_le_bytes().to_vec();
+    frame.extend((content.len() as u32).to_le_bytes());
+    frame.extend(content);
+    frame
+}
+
+#[test]
+fn any_container_gives_the_same_verdict() {
+    let forms = Forms::full();
+    let tar = forms.full.tar();
+    let verdict = |extension: &str, bytes: &[u8]| {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = forms.full.write_as(folder.path(), extension, bytes);
+        let report = verify_files_with(&path, None, &Options::for_cores(3));
+        without_container(report.expect("it can be read").archives.remove(0))
+    };
+    let expected = verdict("tar.zst", &zstd(&tar));
+    assert_eq!(expected.verdict, Answer::Consistent);
+
+    let pieces_of = |bytes: usize| tar.chunks(bytes).map(zstd).collect::<Vec<_>>();
+    let mut odd = vec![
+        ("tar", tar.clone()),
+        // The content decides, not the name.
+        ("tar.lz4", zstd(&tar)),
+        ("tar.zst", tar.clone()),
+        ("tar.zst", zstd_frame(&tar, true)),
+        ("tar.zst", [zstd(&[]), zstd(&tar), zstd(&[])].concat()),
+        ("tar.zst", [skippable(b""), skippable(b"index"), zstd(&tar), skippable(&tar)].concat()),
+        // Skippable frames beyond what is looked at to tell the container.
+        ("tar.zst", [skippable(&vec![7; 3 << 20]), zstd(&tar)].concat()),
+        ("tar.zst", pieces_of(32 << 10).join(&skippable(b"between")[..])),
+        // Cut at every few bytes: within headers, records, the manifest, everywhere.
+        ("tar.zst", pieces_of(97).concat()),
+        ("tar.zst", pieces_of(1013).join(&zstd(&[])[..])),
+    ];
+    for mode in [BlockMode::Independent, BlockMode::Linked] {
+        for size in [BlockSize::Max64KB, BlockSize::Max4MB] {
+            for checksums in [false, true] {
+                let info = FrameInfo::new()
+                    .block_mode(mode)
+                    .block_size(size)
+                    .block_checksums(checksums)
+                    .content_checksum(checksums);
+                odd.push(("tar.lz4", lz4(&tar, info)));
+            }
+        }
+    }
+    let pieces: Vec<_> = tar.chunks(5003).map(|piece| lz4(piece, FrameInfo::new())).collect();
+    odd.push(("tar.lz4", pieces.join(&skippable(b"between")[..])));
+    for (number, (extension, bytes)) in odd.iter().enumerate() {
+        assert!(unpack(bytes).is_ok_and(|unpacked| unpacked == tar), "container {number}");
+        assert_eq!(verdict(extension, bytes), expected, "container {number}");
+    }
+}
+
+#[test]
+fn an_index_beyond_the_memory_limit_is_an_error() {
+    for (full, incremental) in [(tiny_full(), None), (tiny_full(), Some(tiny_incremental()))] {
+        let options = Options { memory_bytes_max: 4096, ..Options::for_cores(2) };
+        let error = verify_files_with(&full, incremental.as_deref(), &options);
+        let error = error.expect_err("the index needs more");
+        assert!(matches!(error, Error::Memory { limit: 4096, .. }), "{error}");
+        assert!(error.to_string().contains("--memory-limit"), "{error}");
+    }
+}
+
+#[test]
+fn a_run_that_is_interrupted_ends_with_an_error() {
+    let progress = Progress::default();
+    progress.interrupt();
+    let mut pair = Pair::files(tiny_full(), None).expect("bundled");
+    let error = verify(&mut pair, &Options::for_cores(2), &progress).expect_err("interrupted");
+    assert!(matches!(error, Error::Interrupted), "{error}");
+}
+
+#[test]
+fn a_source_is_read_again_from_the_start() {
+    let mut pair = Pair::files(tiny_full(), Some(&tiny_incremental())).expect("bundled");
+    let options = Options::for_cores(1);
+    let first = verify(&mut pair, &options, &Progress::default()).expect("sound");
+    let second = verify(&mut pair, &options, &Progress::default()).expect("sound");
+    assert_eq!(first, second);
+    let report = verify_files(&tiny_full(), None).expect("sound");
+    assert_eq!(failed(report.last()), []);
+}

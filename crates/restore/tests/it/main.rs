@@ -1,0 +1,13 @@
+//! What a verdict says: of sound archives, of archives with one thing wrong, of archives with any
+//! bit flipped or any end cut off.
+//!
+//! `ICECORE_EXHAUSTIVE=1` makes the damage tests go over every position instead of a sample.
+
+mod case;
+mod checks;
+mod damage;
+mod decoded;
+mod invariance;
+mod refusals;
+mod support;
+mod truth;
