@@ -59,7 +59,10 @@ pub(crate) fn run(arguments: &[String]) {
     let report = report.expect("one round at least");
     let (decode, own) = (decode.0.expect("measured"), own.0.expect("measured"));
     let work = &report.work;
-    println!("archives        {} bytes compressed, {} unpacked", work.bytes_read, work.bytes_unpacked);
+    println!(
+        "archives        {} bytes compressed, {} unpacked",
+        work.bytes_read, work.bytes_unpacked
+    );
     println!("records         {} ({} looked at again)", work.records, work.records_looked_at_again);
     println!("verdict         {}", report.answer().word());
     println!("decompression   {decode:.3} s on one core");
@@ -79,7 +82,10 @@ pub(crate) fn run(arguments: &[String]) {
     }
     if let Some(memory) = memory_use() {
         let held = compressed.iter().map(Vec::len).sum::<usize>() >> 20;
-        println!("peak memory     {} MiB, {held} MiB of it this benchmark's copy", memory.peak >> 20);
+        println!(
+            "peak memory     {} MiB, {held} MiB of it this benchmark's copy",
+            memory.peak >> 20
+        );
     }
 }
 

@@ -46,3 +46,52 @@ pub(crate) enum SnapshotCommand {
     /// Find the accounts that differ between two states
     Diff(commands::diff::Options),
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Commands in the documents, as they would be typed.
+    fn commands(document: &str) -> Vec<Vec<String>> {
+        let path = format!("{}/../../{document}", env!("CARGO_MANIFEST_DIR"));
+        let file = icecore_disk::File::open(&path).expect("the document is there");
+        let text = String::from_utf8(file.read_all(1 << 20).expect("readable")).expect("text");
+        let mut commands = Vec::new();
+        let mut is_shell = false;
+        for line in text.lines() {
+            match line {
+                "```sh" => is_shell = true,
+                line if line.starts_with("```") => is_shell = false,
+                line if is_shell => commands.extend(line.split(" | ").filter_map(arguments)),
+                _ => {}
+            }
+        }
+        commands
+    }
+
+    /// What follows the name of the binary in one command of a pipe.
+    fn arguments(command: &str) -> Option<Vec<String>> {
+        let typed = command
+            .strip_prefix("target/release/icecore ")
+            .or_else(|| command.split_once("-p icecore -- ").map(|(_, typed)| typed))?;
+        Some(typed.split_whitespace().map(str::to_string).collect())
+    }
+
+    #[test]
+    fn every_command_in_the_readme_parses() {
+        let commands = commands("README.md");
+        assert!(commands.len() >= 10, "only {} commands were found", commands.len());
+        for command in commands {
+            let typed = std::iter::once("icecore".to_string()).chain(command.clone());
+            if let Err(error) = Arguments::try_parse_from(typed) {
+                panic!("{command:?}: {error}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_command_tree_is_sound() {
+        use clap::CommandFactory;
+        Arguments::command().debug_assert();
+    }
+}

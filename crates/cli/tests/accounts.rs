@@ -485,7 +485,10 @@ fn with_a_mint(folder: &Path) -> String {
                 // Equal amounts, a frozen one, an empty one, the most there can be, one of the
                 // other token program, one that is not initialized.
                 0..=2 => record[RECORD_HEADER + 64..][..8].copy_from_slice(&7u64.to_le_bytes()),
-                3 => record[RECORD_HEADER + 108] = 2,
+                3 => {
+                    record[RECORD_HEADER + 64..][..8].copy_from_slice(&9u64.to_le_bytes());
+                    record[RECORD_HEADER + 108] = 2;
+                }
                 4 => record[RECORD_HEADER + 64..][..8].fill(0),
                 5 | 6 => record[RECORD_HEADER + 64..][..8].fill(0xff),
                 7 => record[RECORD_OWNER..][..32].copy_from_slice(&programs::TOKEN_2022.0),
@@ -656,7 +659,7 @@ fn what_is_typed_wrongly_is_told_before_any_work() {
         (vec!["accounts", "export", "--format", "account-dir"], "-o <PATH>"),
         ([&jsonl[..], &["--memcmp", "5"]].concat(), "OFFSET:BASE58"),
         ([&jsonl[..], &["--memcmp", "0:"]].concat(), "no bytes to compare"),
-        ([&jsonl[..], &["--data-size", "-1"]].concat(), "--data-size"),
+        ([&jsonl[..], &["--data-size", "1k"]].concat(), "--data-size"),
         ([&jsonl[..], &["--program-accounts", "x"]].concat(), "'x' is not"),
         (vec!["program-accounts"], "<PROGRAM>"),
         (vec!["token-holders", "x"], "'x' is not"),

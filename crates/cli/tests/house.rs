@@ -120,7 +120,8 @@ fn unsafe_stands_only_where_it_may_and_says_why() {
             let lines: Vec<_> = text.lines().collect();
             for (number, line) in lines.iter().enumerate() {
                 let code = line.split("//").next().unwrap_or_default();
-                let is_unsafe = code.split(|character: char| !character.is_alphanumeric() && character != '_')
+                let is_unsafe = code
+                    .split(|character: char| !character.is_alphanumeric() && character != '_')
                     .any(|word| word == "unsafe");
                 if !is_unsafe || code.contains("\"") {
                     continue;
@@ -140,8 +141,16 @@ fn unsafe_stands_only_where_it_may_and_says_why() {
 #[test]
 fn only_disk_opens_files_and_reads_clocks() {
     const FORBIDDEN: &[&str] = &[
-        "std::fs", "fs::", "File::open(", "File::create(", "OpenOptions", "Instant", "SystemTime",
-        "getrandom", "rand::rng", "thread_rng",
+        "std::fs",
+        "fs::",
+        "File::open(",
+        "File::create(",
+        "OpenOptions",
+        "Instant",
+        "SystemTime",
+        "getrandom",
+        "rand::rng",
+        "thread_rng",
     ];
     for name in crates().into_iter().filter(|name| name != "disk") {
         for path in sources(&root().join("crates").join(&name).join("src")) {
@@ -222,7 +231,13 @@ fn the_guide_has_every_check_and_the_whole_closed_list() {
 
 #[test]
 fn links_in_documents_lead_somewhere() {
-    for document in ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "docs/capabilities.md", "docs/guide/verdict.md"] {
+    for document in [
+        "README.md",
+        "ARCHITECTURE.md",
+        "CONTRIBUTING.md",
+        "docs/capabilities.md",
+        "docs/guide/verdict.md",
+    ] {
         let path = root().join(document);
         let text = read(&path);
         for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {

@@ -28,12 +28,7 @@ pub enum Error {
 
 impl Error {
     pub(crate) fn new(path: impl Into<PathBuf>, action: &'static str, source: io::Error) -> Self {
-        Self::Path {
-            path: path.into(),
-            action,
-            offset: None,
-            source,
-        }
+        Self::Path { path: path.into(), action, offset: None, source }
     }
 
     pub(crate) fn at(
@@ -42,12 +37,7 @@ impl Error {
         offset: u64,
         source: io::Error,
     ) -> Self {
-        Self::Path {
-            path: path.into(),
-            action,
-            offset: Some(offset),
-            source,
-        }
+        Self::Path { path: path.into(), action, offset: Some(offset), source }
     }
 
     /// Whether a reader closed the other end of a pipe: the quiet end of an output.
@@ -57,9 +47,7 @@ impl Error {
 }
 
 fn at(offset: Option<u64>) -> String {
-    offset
-        .map(|offset| format!(" at byte {offset}"))
-        .unwrap_or_default()
+    offset.map(|offset| format!(" at byte {offset}")).unwrap_or_default()
 }
 
 fn hint(source: &io::Error) -> &'static str {

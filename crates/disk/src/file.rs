@@ -22,18 +22,13 @@ impl File {
     pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
         let path = path.as_ref();
         let file = fs::File::open(path).map_err(|source| Error::new(path, "open", source))?;
-        let metadata = file
-            .metadata()
-            .map_err(|source| Error::new(path, "read the size of", source))?;
+        let metadata =
+            file.metadata().map_err(|source| Error::new(path, "read the size of", source))?;
         if !metadata.is_file() {
             let source = io::Error::new(io::ErrorKind::InvalidInput, "not a regular file");
             return Err(Error::new(path, "read", source));
         }
-        Ok(Self {
-            file,
-            path: path.to_path_buf(),
-            bytes: metadata.len(),
-        })
+        Ok(Self { file, path: path.to_path_buf(), bytes: metadata.len() })
     }
 
     /// The path it was opened by.
@@ -64,10 +59,7 @@ impl File {
     /// The whole file, refused above `bytes_max`.
     pub fn read_all(&self, bytes_max: u64) -> Result<Vec<u8>, Error> {
         if self.bytes > bytes_max {
-            let text = format!(
-                "{} bytes, more than the {bytes_max} expected of it",
-                self.bytes
-            );
+            let text = format!("{} bytes, more than the {bytes_max} expected of it", self.bytes);
             return Err(Error::new(&self.path, "read", io::Error::other(text)));
         }
         let mut content = vec![0; usize::try_from(self.bytes).expect("bounded by bytes_max")];
@@ -97,10 +89,7 @@ pub enum Input {
 impl Input {
     /// Opens a file to be read from its start.
     pub fn file(path: impl AsRef<Path>) -> Result<Self, Error> {
-        Ok(Self::File {
-            file: File::open(path)?,
-            offset: 0,
-        })
+        Ok(Self::File { file: File::open(path)?, offset: 0 })
     }
 
     /// Standard input.

@@ -31,11 +31,7 @@ pub fn list(folder: impl AsRef<Path>) -> Result<Vec<FolderEntry>, Error> {
         };
         let is_file = metadata.is_file();
         let bytes = if is_file { metadata.len() } else { 0 };
-        entries.push(FolderEntry {
-            name,
-            is_file,
-            bytes,
-        });
+        entries.push(FolderEntry { name, is_file, bytes });
     }
     entries.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(entries)

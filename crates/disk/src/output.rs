@@ -48,29 +48,19 @@ impl Output {
             return Err(Error::new(path, "create", source));
         };
         let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
-        let temporary = path.with_file_name(format!(
-            ".{}.{}-{serial}.tmp",
-            name.display(),
-            process::id()
-        ));
+        let temporary =
+            path.with_file_name(format!(".{}.{}-{serial}.tmp", name.display(), process::id()));
         let file = fs::File::options()
             .write(true)
             .create_new(true)
             .open(&temporary)
             .map_err(|source| Error::new(&path, "create", source))?;
-        Ok(Self {
-            file,
-            temporary: Some(temporary),
-            path,
-            bytes: 0,
-        })
+        Ok(Self { file, temporary: Some(temporary), path, bytes: 0 })
     }
 
     /// Syncs and gives the file its name.
     pub fn publish(mut self, publish: Publish) -> Result<(), Error> {
-        self.file
-            .sync_all()
-            .map_err(|source| Error::new(&self.path, "sync", source))?;
+        self.file.sync_all().map_err(|source| Error::new(&self.path, "sync", source))?;
         let temporary = self.temporary.take().expect("published once, by value");
         let renamed = match publish {
             Publish::Replace => fs::rename(&temporary, &self.path),
@@ -127,11 +117,7 @@ mod tests {
     use super::*;
 
     fn names(folder: &Path) -> Vec<String> {
-        crate::list(folder)
-            .expect("listed")
-            .into_iter()
-            .map(|entry| entry.name)
-            .collect()
+        crate::list(folder).expect("listed").into_iter().map(|entry| entry.name).collect()
     }
 
     #[test]
@@ -173,15 +159,9 @@ mod tests {
         let Ok(file) = fs::File::options().write(true).open("/dev/full") else {
             return;
         };
-        let mut output = Output {
-            file,
-            temporary: None,
-            path: PathBuf::from("/dev/full"),
-            bytes: 7,
-        };
-        let error = output
-            .write_all(b"x")
-            .expect_err("/dev/full is always full");
+        let mut output =
+            Output { file, temporary: None, path: PathBuf::from("/dev/full"), bytes: 7 };
+        let error = output.write_all(b"x").expect_err("/dev/full is always full");
         assert_eq!(error.kind(), io::ErrorKind::StorageFull);
         assert!(error.to_string().contains("at byte 7"), "{error}");
         assert!(error.to_string().contains("free space"), "{error}");

@@ -16,12 +16,7 @@ pub fn memory_use() -> Option<MemoryUse> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     let kibibytes = |name: &str| -> Option<u64> {
         let line = status.lines().find_map(|line| line.strip_prefix(name))?;
-        line.trim_start_matches(':')
-            .trim()
-            .split(' ')
-            .next()?
-            .parse()
-            .ok()
+        line.trim_start_matches(':').trim().split(' ').next()?.parse().ok()
     };
     Some(MemoryUse {
         resident: (kibibytes("RssAnon")? + kibibytes("RssShmem")?) * 1024,

@@ -30,11 +30,7 @@ impl Scratch {
             .custom_flags(flags)
             .open(folder)
             .map_err(|source| Error::new(folder, "make a scratch file in", source))?;
-        Ok(Self {
-            file,
-            folder: folder.to_path_buf(),
-            bytes: 0,
-        })
+        Ok(Self { file, folder: folder.to_path_buf(), bytes: 0 })
     }
 
     /// Bytes written so far.

@@ -15,6 +15,11 @@ use crate::{
 };
 
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Compares accounts, and of the banks: slot, parent slot, epoch, block height, \
+bank hash, lattice checksum, accounts hash, capitalization. Where an account lies and in which \
+slot it was written is no difference. Exits with 0 when nothing differs, with 1 when something does."
+)]
 pub(crate) struct Options {
     /// The state before: FULL, FULL,INCREMENTAL or a folder (its best pair)
     #[arg(value_name = "A")]
