@@ -9,7 +9,7 @@ use clap::Args;
 use icecore_types::{AccountRef, Pubkey};
 
 /// What a single `--memcmp` may compare, in bytes: the reference client's `MAX_DATA_SIZE`
-/// (`rpc-client-types` 4.2, `filter.rs`).
+/// (`rpc-client-types` 3.1.8, `filter.rs`).
 pub(crate) const COMPARED_BYTES_MAX: usize = 128;
 
 /// Base58 characters that hold as many bytes: `MAX_DATA_BASE58_SIZE` at the same place.

@@ -95,7 +95,7 @@ pub(crate) fn write_csv(live: &LiveAccount<'_>, out: &mut impl Write) -> io::Res
 }
 
 /// One account as `solana-test-validator --account-dir` reads it: the RPC's account with its
-/// address (`RpcKeyedAccount` of `solana-rpc-client-types` 4.2).
+/// address (`RpcKeyedAccount` of `rpc-client-types`, `response.rs`).
 #[derive(Debug, Serialize)]
 pub(crate) struct AccountFile {
     pubkey: Pubkey,

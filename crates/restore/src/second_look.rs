@@ -41,10 +41,13 @@ impl Visitor for SecondLook<'_> {
         if !matches!(kind, MemberKind::Storage { .. }) {
             return Wanted::Nothing;
         }
-        let head = self.facts.storages[self.storages];
-        let listed = self.facts.listed[self.storages];
+        let number = self.storages;
         self.storages += 1;
-        Wanted::Records { head, listed }
+        match (self.facts.storages.get(number), self.facts.listed.get(number)) {
+            (Some(head), Some(listed)) => Wanted::Records { head: *head, listed: *listed },
+            // The file is another one by now; what it held before has been judged.
+            _ => Wanted::Nothing,
+        }
     }
 
     fn bytes(&mut self, _: &[u8]) {}

@@ -54,7 +54,7 @@ pub(crate) fn run(common: &CommonOptions, options: &Options) -> Result<Exit, Fai
     let after = pair_of(&side(&options.after))?;
     let scan = common.scan();
     let memory_bytes_max = scan.memory_bytes_max;
-    let watch = common.watch()?;
+    let watch = common.watch_scan(false)?;
     let mut before = LiveAccounts::open(before, scan.clone(), &watch.progress)?;
     let mut after = LiveAccounts::open(after, scan, &watch.progress)?;
     let diff = icecore_restore::diff(&mut before, &mut after, memory_bytes_max, &watch.progress)?;

@@ -45,8 +45,8 @@ pub(crate) struct Options {
     #[arg(long, value_enum, value_name = "FORMAT")]
     format: RowFormat,
 
-    /// The file or folder to make, whole or not at all; it must be new [default: stdout]
-    #[arg(short, value_name = "PATH", required_if_eq("format", "account-dir"))]
+    /// The file or folder to make, whole or not at all; it must be new [default: '-', stdout]
+    #[arg(short, value_name = "PATH|-")]
     out: Option<PathBuf>,
 }
 
@@ -62,9 +62,12 @@ pub(crate) enum RowFormat {
 }
 
 pub(crate) fn run(common: &CommonOptions, options: &Options) -> Result<Exit, Failure> {
-    let target = || Target::create(options.out.as_deref(), options.format);
-    let (mut scan, mut target) =
-        Scan::open_for(target, common, &options.source, options.out.is_none())?;
+    let out = options.out.as_deref().filter(|path| *path != "-");
+    if out.is_none() && options.format == RowFormat::AccountDir {
+        return Err(Failure::Usage("account-dir makes a folder: name it with -o".into()));
+    }
+    let target = || Target::create(out, options.format);
+    let (mut scan, mut target) = Scan::open_for(target, common, &options.source, out.is_none())?;
 
     let filter = Filter::new(&options.program_accounts, &options.filters);
     let (mut rows, mut bytes) = (0u64, 0u64);

@@ -110,7 +110,7 @@ struct Slots {
 
 pub(crate) fn run(common: &CommonOptions, options: &Options) -> Result<Exit, Failure> {
     let pair = pair_of(&options.archives)?;
-    let watch = common.watch()?;
+    let watch = common.watch_scan(false)?;
     let mut accounts = match options.no_verify {
         true => LiveAccounts::open(pair, common.scan(), &watch.progress)?,
         false => live_accounts(pair, common.scan(), &watch.progress)?,

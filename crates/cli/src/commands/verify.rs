@@ -105,7 +105,7 @@ pub(crate) fn run(common: &CommonOptions, options: &Options) -> Result<Exit, Fai
     };
     scan.genesis = options.ledger.as_deref().map(Genesis::read).transpose()?;
 
-    let watch = common.watch()?;
+    let watch = common.watch_scan(false)?;
     let report = verify(&mut pair, &scan, &watch.progress)?;
     let seconds = watch.seconds();
     watch.finish()?;
