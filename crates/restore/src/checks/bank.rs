@@ -157,10 +157,13 @@ fn accounts(
                 Some(stated) => {
                     findings.equal(CheckId::M4, "hash in the name", stated, named);
                 }
-                None => findings.fail(
-                    CheckId::M4,
-                    "the manifest has no lattice hash, and no Merkle hash was computed",
-                ),
+                None => {
+                    let nothing =
+                        "the manifest has neither a lattice hash nor a Merkle accounts hash";
+                    findings.fail(CheckId::M4, nothing);
+                    findings
+                        .fail(CheckId::S2, format!("{nothing}; the accounts give {recomputed}"));
+                }
             }
         }
     }

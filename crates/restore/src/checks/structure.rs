@@ -175,10 +175,14 @@ fn pair(subject: &Subject<'_>, findings: &mut Findings) {
     }
 }
 
-/// Whether the name's hash is not that of the manifest's lattice hash, so that it must be a Merkle
-/// accounts hash, if anything.
+/// Whether the name may be a Merkle accounts hash: it is not the checksum of the manifest's lattice
+/// hash, and the manifest states a Merkle hash. Clients from 3.0 on state none, so that a wrong name
+/// of theirs needs no second look.
 pub(crate) fn names_hash_by_merkle(facts: &ArchiveFacts, named: &icecore_types::Hash) -> bool {
     facts.manifest.as_ref().is_some_and(|manifest| {
-        manifest.lattice.as_ref().map(icecore_hash::lattice_checksum).as_ref() != Some(named)
+        let lattice = manifest.lattice.as_ref().map(icecore_hash::lattice_checksum);
+        let accounts_hash = &manifest.accounts_db.bank_hash_info.accounts_hash;
+        let states_merkle = !accounts_hash.is_zero() || manifest.persistence.is_some();
+        lattice.as_ref() != Some(named) && states_merkle
     })
 }

@@ -77,7 +77,7 @@ pub(super) const MANIFEST: &[Case] = &[
             let full = &mut subject.forms.full;
             full.edit_manifest(|manifest| manifest.extra.accounts_lt_hash = None);
         },
-        // It looks like an archive of the Merkle era, whose name and hashes are then wrong.
+        // It states neither a lattice hash nor a Merkle one.
         fails: &[M4, M5, S2],
         warns: &[],
         why: "",
