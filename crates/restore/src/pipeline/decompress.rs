@@ -17,7 +17,7 @@ use std::{ops::Range, sync::Arc, thread};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use icecore_archive::{
     Error as ArchiveError,
-    container::{ContainerKind, Detection, WalkEnd, detect},
+    container::{ContainerKind, Detection, Progress as Step, WalkEnd, detect},
     stream::ContainerDecoder,
     zstd_frames::{FrameEvent, FrameHeader, FrameKind, FrameWalker},
     zstd_stream::ZstdFrameDecoder,
@@ -374,10 +374,32 @@ impl Filling<'_> {
     }
 }
 
+/// A frame whose pieces end early is reported by the splitter, which knows where.
 fn decompress_frame(
     job: &Job,
     decoder: &mut ZstdFrameDecoder,
     pool: &mut BlockPool,
+) -> Result<(), Ended> {
+    decompress(job, pool, |input, space| decoder.decode(input, space))
+}
+
+fn decompress_stream(job: &Job, kind: ContainerKind, pool: &mut BlockPool) -> Result<(), Ended> {
+    let mut decoder = ContainerDecoder::new(kind);
+    decompress(job, pool, |input, space| {
+        let step = decoder.decode(input, space)?;
+        // Another frame may follow in the same piece.
+        Ok(Step { frame_done: false, ..step })
+    })?;
+    let end = decoder.finish().map_err(|error| Ended::Fault(StreamFault::Damage(error)))?;
+    let _ = job.end.send(end);
+    Ok(())
+}
+
+/// Decodes a job's pieces into blocks. What was decoded before damage is given out first.
+fn decompress(
+    job: &Job,
+    pool: &mut BlockPool,
+    mut decode: impl FnMut(&mut &[u8], &mut [u8]) -> Result<Step, ArchiveError>,
 ) -> Result<(), Ended> {
     let mut filling = Filling { pool, blocks: &job.blocks, buffer: None, filled: 0 };
     for piece in &job.pieces {
@@ -385,7 +407,7 @@ fn decompress_frame(
         loop {
             let space = filling.space();
             let space_bytes = space.len();
-            let step = match decoder.decode(&mut input, space) {
+            let step = match decode(&mut input, space) {
                 Ok(step) => step,
                 Err(error) => {
                     filling.flush()?;
@@ -399,34 +421,5 @@ fn decompress_frame(
             }
         }
     }
-    // A frame whose pieces end early is reported by the splitter, which knows where.
     filling.flush()
-}
-
-fn decompress_stream(job: &Job, kind: ContainerKind, pool: &mut BlockPool) -> Result<(), Ended> {
-    let damage = |error| Ended::Fault(StreamFault::Damage(error));
-    let mut decoder = ContainerDecoder::new(kind);
-    let mut filling = Filling { pool, blocks: &job.blocks, buffer: None, filled: 0 };
-    for piece in &job.pieces {
-        let mut input = &piece.chunk[piece.range.clone()];
-        loop {
-            let space = filling.space();
-            let space_bytes = space.len();
-            let step = match decoder.decode(&mut input, space) {
-                Ok(step) => step,
-                Err(error) => {
-                    filling.flush()?;
-                    return Err(damage(error));
-                }
-            };
-            filling.advance(step.written)?;
-            if input.is_empty() && step.written < space_bytes {
-                break;
-            }
-        }
-    }
-    filling.flush()?;
-    let end = decoder.finish().map_err(damage)?;
-    let _ = job.end.send(end);
-    Ok(())
 }
