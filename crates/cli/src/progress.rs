@@ -108,7 +108,8 @@ fn tell(line: &str, log: Option<&mut Output>) {
 }
 
 fn bar() -> ProgressBar {
-    let style = "{msg}: {bytes}/{total_bytes} ({prefix}), {eta} left";
+    // The message, an archive's long name among others, is cut to what is left of the line.
+    let style = "{decimal_bytes}/{decimal_total_bytes} ({prefix}), {eta} left  {wide_msg}";
     let style = ProgressStyle::with_template(style).expect("a fixed template");
     ProgressBar::new(0).with_style(style)
 }
