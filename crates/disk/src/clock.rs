@@ -19,6 +19,11 @@ impl Stopwatch {
         self.start.elapsed()
     }
 
+    /// Time from an earlier start to this one; nothing when it was not earlier.
+    pub fn since(&self, earlier: &Self) -> Duration {
+        self.start.saturating_duration_since(earlier.start)
+    }
+
     /// Seconds since the start.
     pub fn seconds(&self) -> f64 {
         self.elapsed().as_secs_f64()

@@ -16,6 +16,7 @@ mod folder;
 mod output;
 mod process;
 mod scratch;
+mod sequential;
 
 pub use clock::Stopwatch;
 pub use error::Error;
@@ -25,3 +26,6 @@ pub use folder::{FolderEntry, exists, is_folder, list};
 pub use output::{Output, Publish};
 pub use process::{MemoryUse, memory_use};
 pub use scratch::Scratch;
+pub use sequential::{
+    DirectMode, ReadMethod, ReadMethodUsed, ReadOptions, ReaderDescriptor, SequentialReader,
+};
