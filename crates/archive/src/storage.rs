@@ -207,6 +207,28 @@ impl StorageReader {
         }
     }
 
+    /// Bytes of the record that was begun and not given, when `next` is the input that follows: what
+    /// a [`Joined`](StorageEvent::Joined) would have, so that there can be room for it. 0 between
+    /// records, and when `next` does not complete its header.
+    pub fn joined_bytes(&self, next: &[u8]) -> usize {
+        if self.joined.is_empty() {
+            return 0;
+        }
+        let mut header = [0; RECORD_HEADER_BYTES];
+        let known = self.joined.len().min(RECORD_HEADER_BYTES);
+        let added = next.len().min(RECORD_HEADER_BYTES - known);
+        header[..known].copy_from_slice(&self.joined[..known]);
+        header[known..known + added].copy_from_slice(&next[..added]);
+        if known + added < RECORD_HEADER_BYTES {
+            return 0;
+        }
+        let left = self.limit - (self.offset - self.joined.len() as u64);
+        match look(&header, left) {
+            Look::Record { bytes } => usize::try_from(bytes).expect("10 MiB at most"),
+            Look::End | Look::Fault(_) => 0,
+        }
+    }
+
     fn size_fault(&self) -> Option<StorageFault> {
         match self.member_bytes {
             0 => Some(StorageFault::Empty),

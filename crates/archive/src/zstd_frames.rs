@@ -14,10 +14,12 @@
 
 mod fault;
 mod header;
+mod hop;
 
 pub use self::{
     fault::ZstdFault,
     header::{FrameHeader, FrameKind},
+    hop::{FrameHopper, HOPPER_BYTES, Hop},
 };
 
 pub(crate) use self::header::{HEADER_BYTES_MAX, Parsed, parse};
@@ -40,7 +42,8 @@ pub const BLOCK_BYTES_MAX: u64 = 128 << 10;
 /// A compressed block has at least a header of its literals and one of its sequences.
 const COMPRESSED_BLOCK_BYTES_MIN: u64 = 2;
 
-const BLOCK_HEADER_BYTES: usize = 3;
+/// Bytes of a block's header.
+pub const BLOCK_HEADER_BYTES: usize = 3;
 const CHECKSUM_BYTES: u64 = 4;
 
 /// What the walker comes across.

@@ -32,6 +32,10 @@ use clap::Parser;
 use crate::{args::Arguments, exit::Exit};
 
 fn main() -> ExitCode {
+    // Decompressors are this binary, executed again.
+    if let Some(code) = icecore_restore::enter_tile() {
+        return code.into();
+    }
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {

@@ -8,7 +8,10 @@ use std::{
 };
 
 use clap::{Args, ValueEnum};
-use icecore_restore::{INDEX_BYTES_PER_RECORD, Options, Pair, Progress};
+use icecore_restore::{
+    Cores, MEMORY_BYTES_DEFAULT, MEMORY_BYTES_MIN, Options, Pair, Placement, Progress, TilePlan,
+};
+use icecore_tile::SandboxMode;
 
 use crate::{
     exit::Failure,
@@ -46,13 +49,26 @@ pub(crate) struct CommonOptions {
     #[arg(long, global = true, value_name = "N")]
     pub(crate) threads: Option<std::num::NonZeroU16>,
 
-    /// Most memory that the index of accounts may take, as in 300M or 16GiB [default: no limit]
-    #[arg(long, global = true, value_name = "SIZE")]
+    /// Most memory for what grows with the number of accounts, as in 300M or 16GiB; what does not
+    /// fit goes to scratch files [default: 128MiB]
+    #[arg(long, global = true, value_name = "SIZE", value_parser = memory_limit)]
     pub(crate) memory_limit: Option<Size>,
 
-    /// A folder for scratch files (an archive on standard input may need to be read twice)
+    /// A folder for scratch files, which have no names [default: the system's for temporary files]
     #[arg(long, global = true, value_name = "DIR")]
     pub(crate) scratch: Option<PathBuf>,
+
+    /// How many tiles of a kind, and which share a thread, as in decompress=4,hash=4,read+split
+    #[arg(long, global = true, value_name = "PLAN")]
+    pub(crate) tiles: Option<TilePlan>,
+
+    /// Which cores to pin threads to: auto, or a list as in 0,2,4-7
+    #[arg(long, global = true, value_name = "auto|LIST", default_value = "auto")]
+    pub(crate) cores: Cores,
+
+    /// Whether tiles are closed in by the kernel; log: forbidden calls are noted, not stopped
+    #[arg(long, global = true, value_name = "on|off|log", default_value = "on")]
+    pub(crate) sandbox: SandboxMode,
 }
 
 impl CommonOptions {
@@ -62,11 +78,17 @@ impl CommonOptions {
             Some(threads) => usize::from(threads.get()),
             None => thread::available_parallelism().map_or(1, usize::from),
         };
-        let mut options = Options::for_cores(cores);
-        if let Some(Size(bytes)) = self.memory_limit {
-            options.memory_bytes_max = bytes;
+        Options {
+            tiles: self.tiles.clone().unwrap_or_default(),
+            placement: Placement {
+                cores: self.cores.clone(),
+                sandbox: self.sandbox,
+                ..Placement::default()
+            },
+            memory_bytes_max: self.memory_limit.map_or(MEMORY_BYTES_DEFAULT, |Size(bytes)| bytes),
+            scratch: self.scratch.clone(),
+            ..Options::for_cores(cores)
         }
-        options
     }
 
     /// Starts showing progress, and turning Ctrl-C into an orderly end.
@@ -83,12 +105,19 @@ impl CommonOptions {
             None if rows_to_stdout && stdout().is_terminal() => Some(Path::new("-")),
             log => log.as_deref(),
         };
-        let limit = match self.memory_limit {
-            Some(Size(bytes)) => format!(", {} at most", human(bytes)),
-            None => String::new(),
-        };
-        let need = format!("memory: {INDEX_BYTES_PER_RECORD} bytes for each account record{limit}");
+        let Size(limit) = self.memory_limit.unwrap_or(Size(MEMORY_BYTES_DEFAULT));
+        let limit = human(limit);
+        let need = format!("memory: {limit} for accounts, what does not fit goes to scratch files");
         Watch::start_saying(Some(need), Arc::new(Progress::default()), log)
+    }
+}
+
+/// A memory limit that leaves buffers of a sensible size.
+fn memory_limit(text: &str) -> Result<Size, String> {
+    let Size(bytes) = text.parse()?;
+    match bytes < MEMORY_BYTES_MIN {
+        true => Err(format!("at least {} MiB are needed", MEMORY_BYTES_MIN >> 20)),
+        false => Ok(Size(bytes)),
     }
 }
 

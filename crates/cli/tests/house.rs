@@ -148,7 +148,7 @@ fn only_disk_opens_files_and_reads_clocks() {
         "OpenOptions",
         "Instant",
         "SystemTime",
-        "getrandom",
+        "getrandom(",
         "rand::rng",
         "thread_rng",
     ];

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use icecore_programs::{stake, vote};
 use icecore_types::{AccountRef, Hash, Pubkey, Slot, Wire, programs};
 
-use crate::pipeline::batch::{Place, Span};
+use crate::pass::batch::{Place, Span};
 
 /// Where a fact was found.
 #[derive(Debug, Clone, Copy)]

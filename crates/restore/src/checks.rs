@@ -19,7 +19,7 @@ use crate::{
     findings::{Findings, WrongRecord},
     first_look::{ArchiveFacts, Wrong},
     genesis::Genesis,
-    pipeline::{batch::Place, walk::StorageHead},
+    pass::{batch::Place, walk::StorageHead},
     totals::Totals,
     verify::Expected,
 };

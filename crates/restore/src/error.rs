@@ -3,6 +3,8 @@
 
 use std::path::PathBuf;
 
+use crate::spill::SpillError;
+
 /// Why no answer could be given.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -65,7 +67,30 @@ pub enum Error {
     /// `ICECORE_SIMD` names a kernel that is unknown or not to be had.
     #[error(transparent)]
     Hash(#[from] icecore_hash::Error),
+    /// What did not fit memory could not be kept on disk.
+    #[error(transparent)]
+    Spill(#[from] SpillError),
+    /// The tiles could not be run, or one of them failed by itself.
+    #[error(transparent)]
+    Tile(icecore_tile::Error),
+    /// A tile's footprint is too small: a defect.
+    #[error(transparent)]
+    Arena(#[from] icecore_tile::ArenaFull),
     /// The caller asked to stop.
     #[error("interrupted")]
     Interrupted,
+}
+
+/// What a tile of ours gave as its error comes back as what it was.
+impl From<icecore_tile::Error> for Error {
+    fn from(error: icecore_tile::Error) -> Self {
+        match error {
+            icecore_tile::Error::Interrupted => Self::Interrupted,
+            icecore_tile::Error::Tile { tile, source } => match source.downcast::<Self>() {
+                Ok(own) => *own,
+                Err(source) => Self::Tile(icecore_tile::Error::Tile { tile, source }),
+            },
+            other => Self::Tile(other),
+        }
+    }
 }

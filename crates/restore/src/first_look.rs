@@ -3,10 +3,9 @@
 //! The walker's side ([`FirstLook`]) decodes version, manifest and status cache while they stream
 //! by; the workers' side ([`IndexWorker`]) sums and indexes account records.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, ops::ControlFlow, sync::Arc};
 
 use icecore_archive::{
-    Error as ArchiveError,
     manifest::ManifestDecoder,
     members::{MemberKind, VERSION_BYTES_MAX, parse_version},
     names::ArchiveName,
@@ -15,20 +14,24 @@ use icecore_archive::{
     tar::TarMember,
 };
 use icecore_hash::Kernel;
+use icecore_tile::Frame;
 use icecore_types::{AccountRef, Pubkey, Slot};
 
 use crate::{
     Error,
     account_facts::AccountFacts,
     check_id::CheckId,
+    damage::Damage,
     findings::Findings,
-    index::{Budget, Entry, Index, KeySet},
+    key_bins::{Entry, KeyBins},
+    key_filter::KeyFilter,
     manifest_facts::{ManifestFacts, ManifestFold},
-    pipeline::{
+    pass::{
         batch::{Batch, Place},
-        run::Worker,
+        slots::Worker,
         walk::{StorageHead, Visitor, WalkEnd, Wanted},
     },
+    spill::SpillFile,
     totals::Summer,
 };
 
@@ -237,13 +240,17 @@ impl Visitor for FirstLook {
         }
     }
 
+    fn choose(&mut self, _: Place) -> Result<Option<u32>, Error> {
+        unreachable!("the first look wants all records")
+    }
+
     fn padding_not_zero(&mut self, offset: u64) {
         let sentence = format!("tar, offset {offset}: padding after a member is not zero");
         self.findings.fail(CheckId::C3, sentence);
     }
 
-    fn fault(&mut self, error: ArchiveError) {
-        self.findings.fail(CheckId::of(&error), error.to_string());
+    fn fault(&mut self, damage: Damage) {
+        self.findings.fail(damage.check, damage.sentence);
     }
 
     fn storage_fault(&mut self, place: Place, offset: u64, fault: StorageFault) {
@@ -257,73 +264,89 @@ impl Visitor for FirstLook {
 }
 
 /// What the workers of one first look share.
-pub(crate) struct LookContext<'a> {
+#[derive(Clone)]
+pub(crate) struct LookContext {
     pub(crate) kernel: Kernel,
-    pub(crate) budget: &'a Budget,
-    /// While the full archive of a pair is looked at: the keys of the incremental.
-    pub(crate) keys: Option<&'a KeySet>,
+    /// While the full archive of a pair is looked at: the keys of the incremental, if they fit.
+    pub(crate) filter: Option<Arc<KeyFilter>>,
     /// And the slots whose storages it replaces.
-    pub(crate) replaced: &'a HashSet<Slot>,
+    pub(crate) replaced: Arc<HashSet<Slot>>,
 }
 
 /// The workers' side.
-pub(crate) struct IndexWorker<'a> {
-    context: &'a LookContext<'a>,
+pub(crate) struct IndexWorker {
+    context: LookContext,
     /// Records whose key or slot is not in the incremental archive above, if there is one.
     pub(crate) kept: Summer,
     /// The other records.
     pub(crate) replaced: Summer,
-    pub(crate) index: Index,
+    pub(crate) keys: KeyBins,
     pub(crate) facts: AccountFacts,
     pub(crate) wrong: Vec<Wrong>,
     pub(crate) wrong_count: u64,
+    /// For each record of the batch whether the filter has its key.
+    above: Vec<bool>,
 }
 
-impl<'a> IndexWorker<'a> {
-    pub(crate) fn new(context: &'a LookContext<'a>) -> Self {
+impl IndexWorker {
+    /// Keys take `bytes_max`, then go to `spill`.
+    pub(crate) fn new(context: LookContext, bytes_max: usize, spill: Arc<SpillFile>) -> Self {
         Self {
-            context,
             kept: Summer::new(context.kernel),
             replaced: Summer::new(context.kernel),
-            index: Index::new(),
+            context,
+            keys: KeyBins::new(bytes_max, spill),
             facts: AccountFacts::default(),
             wrong: Vec::new(),
             wrong_count: 0,
+            above: Vec::new(),
+        }
+    }
+
+    /// Asks the filter for all keys of a batch at once.
+    fn ask_filter(&mut self, batch: &Batch<'_>) {
+        self.above.clear();
+        if let Some(filter) = &self.context.filter {
+            let keys = batch.records().map(|(_, record)| &record.header.pubkey);
+            filter.contains_each(keys, &mut self.above);
         }
     }
 }
 
-impl Worker for IndexWorker<'_> {
-    fn batch(&mut self, batch: &Batch) -> Result<(), Error> {
-        let mut kept: Vec<AccountRef<'_>> = Vec::with_capacity(batch.len());
-        let mut replaced: Vec<AccountRef<'_>> = Vec::new();
-        for (span, record) in batch.records() {
-            let account = record.account();
-            let key = *account.pubkey;
-            if record.header.executable > 1 {
-                self.wrong_count += 1;
-                if self.wrong.len() < WRONG_KEPT_MAX {
-                    self.wrong.push(Wrong {
-                        place: span.place,
-                        offset: span.offset,
-                        key: Some(key),
-                        expected: "executable 0 or 1",
-                        found: record.header.executable.to_string(),
-                    });
+impl Worker for IndexWorker {
+    fn batch(&mut self, batch: &Batch<'_>, frame: &Frame<'_>) -> Result<ControlFlow<()>, Error> {
+        self.ask_filter(batch);
+        let mut kept = frame.list::<AccountRef<'_>>(batch.len())?;
+        let mut replaced = frame.list::<AccountRef<'_>>(batch.len())?;
+        let mut above = self.above.iter().copied();
+        for run in batch.runs() {
+            let in_replaced_slot = self.context.replaced.contains(&run.slot());
+            for (span, record) in run {
+                let account = record.account();
+                let key = *account.pubkey;
+                if record.header.executable > 1 {
+                    self.wrong_count += 1;
+                    if self.wrong.len() < WRONG_KEPT_MAX {
+                        self.wrong.push(Wrong {
+                            place: span.place,
+                            offset: span.offset,
+                            key: Some(key),
+                            expected: "executable 0 or 1",
+                            found: record.header.executable.to_string(),
+                        });
+                    }
                 }
-            }
-            self.index.push(Entry { key, place: span.place }, self.context.budget)?;
-            let in_replaced_slot = self.context.replaced.contains(&span.slot);
-            self.facts.look(&account, &span, in_replaced_slot);
-            let above = self.context.keys.is_some_and(|keys| keys.contains(&key));
-            if above || in_replaced_slot {
-                replaced.push(account);
-            } else {
-                kept.push(account);
+                self.keys.push(Entry { key, place: span.place })?;
+                self.facts.look(&account, &span, in_replaced_slot);
+                if above.next().unwrap_or(false) || in_replaced_slot {
+                    replaced.push(account);
+                } else {
+                    kept.push(account);
+                }
             }
         }
         self.kept.add(&kept);
         self.replaced.add(&replaced);
-        Ok(())
+        Ok(ControlFlow::Continue(()))
     }
 }

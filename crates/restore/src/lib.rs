@@ -17,27 +17,33 @@
 mod account_facts;
 mod check_id;
 mod checks;
+mod damage;
 mod diff;
 mod error;
 mod findings;
 mod first_look;
 mod frames;
 mod genesis;
-mod index;
+mod key_bins;
+mod key_filter;
 mod live;
 mod manifest_facts;
-mod pipeline;
+mod memory_plan;
+mod pass;
 mod progress;
 mod reading;
 mod second_look;
 mod settle;
 mod source;
+mod spill;
 mod stats;
+mod tiles;
 mod totals;
 mod verdict;
 mod verify;
 
 pub use check_id::CheckId;
+pub use damage::Damage;
 pub use diff::{
     AccountDiff, AccountState, BankDifference, Change, DIGEST_BYTES_PER_ACCOUNT, Diff, ROW_BYTES,
     StateSummary, diff,
@@ -46,13 +52,15 @@ pub use error::Error;
 pub use findings::WrongRecord;
 pub use frames::{Frame, FramesEnd, read_frames};
 pub use genesis::Genesis;
-pub use index::INDEX_BYTES_PER_RECORD;
 pub use live::{LiveAccount, LiveAccounts, live_accounts};
-pub use pipeline::{batch::Place, decompress::ContainerReport, run::Threads, walk::StorageHead};
+pub use memory_plan::{MEMORY_BYTES_DEFAULT, MEMORY_BYTES_MIN};
+pub use pass::{ContainerReport, batch::Place, enter_tile, restore_topology, walk::StorageHead};
 pub use progress::Progress;
 pub use reading::{ReadEnd, read_archive};
 pub use source::{Pair, Source, candidates, path_of};
+pub use spill::SpillError;
 pub use stats::{OWNERS_MAX, Stats, Tally};
+pub use tiles::{Cores, Isolation, Placement, TILES_OF_A_KIND_MAX, TilePlan};
 pub use totals::Totals;
 pub use verdict::{
     Answer, CheckOutcome, NOT_COVERED, Outcome, Recomputed, Report, Stated, Verdict, Work,

@@ -35,18 +35,23 @@
 //! # }
 //! ```
 
-use std::ops::ControlFlow;
+use std::{ops::ControlFlow, sync::Arc};
 
+use icecore_tile::Frame;
 use icecore_types::{AccountRef, Slot};
 
 use crate::{
     Answer, Error, Options, Pair, Progress, Report, Source,
     first_look::ArchiveFacts,
-    pipeline::{
+    memory_plan::MemoryPlan,
+    pass::{
+        Setup,
         batch::{Batch, Place},
-        run::{Worker, pass},
+        slots::Worker,
+        with_pipeline,
     },
-    second_look::{PlaceCursor, SecondLook},
+    second_look::{Excluded, SecondLook, Storages},
+    spill::{SpillFile, sorted::Sorted},
     verify::examine,
 };
 
@@ -67,7 +72,9 @@ pub struct LiveAccounts {
     options: Options,
     full: ArchiveFacts,
     incremental: Option<ArchiveFacts>,
-    excluded: Vec<Place>,
+    excluded: Sorted<Place>,
+    /// Where that list lies, as far as it was spilled.
+    found: Arc<SpillFile>,
     report: Report,
 }
 
@@ -102,6 +109,7 @@ impl LiveAccounts {
             full: examined.full,
             incremental: examined.incremental,
             excluded: examined.excluded,
+            found: examined.found,
             report: examined.report,
         };
         let whole = |facts: &ArchiveFacts| facts.end.tar.is_some();
@@ -142,60 +150,76 @@ impl LiveAccounts {
     where
         F: FnMut(LiveAccount<'_>) -> ControlFlow<()> + Send,
     {
-        let mut visit = visit;
-        let decompressors = self.options.threads.decompressors;
-        let mut stopped = false;
-        let passes = [
-            (Some(&mut self.pair.full), Some(&self.full)),
-            (self.pair.incremental.as_mut(), self.incremental.as_ref()),
-        ];
-        for (source, facts) in passes {
-            let (Some(source), Some(facts)) = (source, facts) else { continue };
-            progress.begin(format!("rows of {}", source.label()));
-            progress.expect_bytes(source.bytes().unwrap_or(0));
-            let incremental = source.name().is_incremental();
-            let worker =
-                RowWorker { excluded: &self.excluded, visit: &mut visit, stopped: &mut stopped };
-            let look = &mut SecondLook::new(facts);
-            let label = source.label().to_string();
-            let reader = source.read("its rows are asked for")?;
-            let passed = pass(reader, incremental, decompressors, vec![worker], look, progress)
-                .map(|(_, end)| end);
-            if stopped {
-                return Ok(());
-            }
-            if passed?.tar.is_none() {
-                return Err(Error::Damaged {
-                    archive: label,
-                    problem: "it was changed while it was read".to_string(),
-                });
-            }
+        let mut archives = vec![(&mut self.pair.full, &self.full)];
+        if let (Some(source), Some(facts)) = (&mut self.pair.incremental, &self.incremental) {
+            archives.push((source, facts));
         }
-        Ok(())
+        let mut feeds = Vec::new();
+        let mut has_frames = false;
+        for (source, _) in &mut archives {
+            has_frames |= source.may_have_frames()?;
+            feeds.push(source.open("its rows are asked for")?);
+        }
+        let Options { cores, tiles, placement, .. } = &self.options;
+        let (decompressors, _) = tiles.counts(*cores, has_frames);
+        let spills = [Arc::clone(&self.found)];
+        let setup = Setup {
+            name: "rows",
+            worker_kind: "visit",
+            workers: 1,
+            decompressors,
+            plan: tiles,
+            placement,
+            spills: &spills,
+            unconfined: Some("visit"),
+        };
+        let bytes_max = MemoryPlan::new(self.options.memory_bytes_max, 1).reader_bytes();
+        let excluded = &self.excluded;
+        with_pipeline(&setup, feeds, progress, |pipeline| {
+            let mut worker = RowWorker { visit, has_stopped: false };
+            for (feed, (source, facts)) in archives.iter().enumerate() {
+                progress.begin(format!("rows of {}", source.label()));
+                progress.expect_bytes(source.bytes().unwrap_or(0));
+                let incremental = source.name().is_incremental();
+                let choice = Excluded::new(excluded, bytes_max)?;
+                let look = SecondLook::new(Storages::of(facts), choice);
+                let reason = "its rows are asked for";
+                let (_, mut workers, end) =
+                    pipeline.pass(feed, reason, incremental, look, vec![worker])?;
+                worker = workers.pop().expect("the one that was given");
+                if worker.has_stopped {
+                    return Ok(());
+                }
+                if end.tar.is_none() {
+                    return Err(Error::Damaged {
+                        archive: source.label().to_string(),
+                        problem: "it was changed while it was read".to_string(),
+                    });
+                }
+            }
+            Ok(())
+        })
     }
 }
 
-struct RowWorker<'a, F> {
-    excluded: &'a [Place],
-    visit: &'a mut F,
-    stopped: &'a mut bool,
+struct RowWorker<F> {
+    visit: F,
+    has_stopped: bool,
 }
 
-impl<F: FnMut(LiveAccount<'_>) -> ControlFlow<()> + Send> Worker for RowWorker<'_, F> {
-    fn batch(&mut self, batch: &Batch) -> Result<(), Error> {
-        let mut excluded = PlaceCursor::new(self.excluded, |place| *place);
+impl<F: FnMut(LiveAccount<'_>) -> ControlFlow<()> + Send> Worker for RowWorker<F> {
+    fn batch(&mut self, batch: &Batch<'_>, _: &Frame<'_>) -> Result<ControlFlow<()>, Error> {
         for (span, record) in batch.records() {
             let account = record.account();
-            if account.is_tombstone() || excluded.find(span.place).is_some() {
+            if account.is_tombstone() {
                 continue;
             }
             let live = LiveAccount { account, slot: span.slot, place: span.place };
             if (self.visit)(live).is_break() {
-                *self.stopped = true;
-                // Ends the pass; who asked for the pass knows that this is no failure.
-                return Err(Error::Interrupted);
+                self.has_stopped = true;
+                return Ok(ControlFlow::Break(()));
             }
         }
-        Ok(())
+        Ok(ControlFlow::Continue(()))
     }
 }

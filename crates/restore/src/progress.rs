@@ -3,14 +3,14 @@
 //! Counters are relaxed atomics: a watcher sees each of them move forward, not a consistent cut.
 
 use std::sync::{
-    Mutex,
+    Arc, Mutex,
     atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
-use crate::Error;
+use icecore_tile::MetricsReader;
 
 /// Shared between a run and its watcher.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Progress {
     bytes_total: AtomicU64,
     bytes_read: AtomicU64,
@@ -18,6 +18,7 @@ pub struct Progress {
     records: AtomicU64,
     stop: AtomicBool,
     phases: Mutex<Vec<String>>,
+    metrics: Mutex<Option<Arc<MetricsReader>>>,
 }
 
 impl Progress {
@@ -71,7 +72,21 @@ impl Progress {
         self.records.fetch_add(records as u64, Ordering::Relaxed);
     }
 
-    pub(crate) fn check(&self) -> Result<(), Error> {
-        if self.stop.load(Ordering::Relaxed) { Err(Error::Interrupted) } else { Ok(()) }
+    /// Whether it was asked to end.
+    pub fn is_interrupted(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
+    /// The counters of the tiles of the last pipeline that was started, if any was.
+    pub fn metrics(&self) -> Option<Arc<MetricsReader>> {
+        self.metrics.lock().expect("no holder of this lock panics").clone()
+    }
+
+    pub(crate) fn set_metrics(&self, metrics: Arc<MetricsReader>) {
+        *self.metrics.lock().expect("no holder of this lock panics") = Some(metrics);
+    }
+
+    pub(crate) fn check(&self) -> Result<(), crate::Error> {
+        if self.is_interrupted() { Err(crate::Error::Interrupted) } else { Ok(()) }
     }
 }

@@ -5,19 +5,26 @@
 //!
 //! What it does *not* do: classify members, decode them, or compare anything.
 
-use std::{ops::ControlFlow, path::Path};
-
-use icecore_archive::{
-    Error as ArchiveError,
-    tar::{TarEnd, TarEvent, TarReader},
+use std::{
+    ops::ControlFlow,
+    path::Path,
+    sync::{Arc, Mutex},
 };
-use icecore_disk::Input;
+
+use icecore_archive::tar::{TarEnd, TarEvent, TarReader};
+use icecore_disk::{ReadOptions, SequentialReader};
 
 use crate::{
-    Error,
-    pipeline::decompress::{BlockStream, ContainerReport, StreamFault, with_blocks},
+    Error, Options,
+    damage::Damage,
+    pass::{
+        ContainerReport, Feed, NoWorker, Setup,
+        slots::Slots,
+        walk::{Records, Walk},
+        with_pipeline,
+    },
     progress::Progress,
-    source::SourceReader,
+    source::file_has_frames,
 };
 
 /// How the reading of an archive ended.
@@ -30,64 +37,99 @@ pub struct ReadEnd {
     /// Bytes of the tar stream that were read.
     pub unpacked_bytes: u64,
     /// What is wrong in the bytes, if the end was not reached because of it.
-    pub damage: Option<ArchiveError>,
+    pub damage: Option<Damage>,
 }
 
 /// Reads an archive from front to back and gives `visit` what the tar reader comes across, until
-/// it breaks. Frames are decompressed side by side by `decompressors` threads, at least one.
+/// it breaks. Of `options` cores, tiles and their placement are looked at.
 ///
 /// # Errors
 /// [`Error::Disk`] and [`Error::Interrupted`]; damage is no error but told in [`ReadEnd`].
 pub fn read_archive(
     path: impl AsRef<Path>,
-    decompressors: usize,
+    options: &Options,
     progress: &Progress,
-    mut visit: impl FnMut(TarEvent<'_>) -> ControlFlow<()>,
+    visit: impl FnMut(TarEvent<'_>) -> ControlFlow<()> + Send,
 ) -> Result<ReadEnd, Error> {
-    let file = icecore_disk::File::open(path.as_ref())?;
-    progress.begin(format!("read {}", path.as_ref().display()));
-    progress.expect_bytes(file.bytes());
-    let reader = SourceReader::Input(Input::File { file, offset: 0 });
-    with_blocks(reader, decompressors.max(1), progress, |stream| read(stream, &mut visit))
+    let path = path.as_ref();
+    let reader = SequentialReader::open(path, ReadOptions::default())?;
+    progress.begin(format!("read {}", path.display()));
+    progress.expect_bytes(reader.bytes());
+    let (decompressors, _) = options.tiles.counts(options.cores, file_has_frames(path)?);
+    let setup = Setup {
+        name: "look",
+        worker_kind: "visit",
+        workers: 0,
+        decompressors,
+        plan: &options.tiles,
+        placement: &options.placement,
+        spills: &[],
+        unconfined: Some("parse"),
+    };
+    let feed = Feed::File { reader: Box::new(reader), used: false };
+    let home = Arc::new(Mutex::new(None));
+    let walk = TarWalk {
+        tar: Some(TarReader::new()),
+        end: ReadEnd::default(),
+        visit,
+        home: Arc::clone(&home),
+    };
+    with_pipeline(&setup, vec![feed], progress, |pipeline| {
+        pipeline.run(0, "it is looked into", Box::new(walk), Vec::<NoWorker>::new())
+    })?;
+    Ok(Slots::take(&home).expect("a finished walk has come home"))
 }
 
-fn read(
-    stream: &mut BlockStream<'_>,
-    visit: &mut impl FnMut(TarEvent<'_>) -> ControlFlow<()>,
-) -> Result<ReadEnd, Error> {
-    let mut tar = TarReader::new();
-    let mut end = ReadEnd::default();
-    loop {
-        let block = match stream.next() {
-            Ok(Some(block)) => block,
-            Ok(None) => break,
-            Err(StreamFault::Operating(error)) => return Err(error),
-            Err(StreamFault::Damage(error)) => {
-                end.damage = Some(error);
-                return Ok(end);
-            }
-        };
-        end.unpacked_bytes += block.len() as u64;
-        let mut input = &block[..];
+/// Gives tar events to whoever asked for them.
+struct TarWalk<F> {
+    tar: Option<TarReader>,
+    end: ReadEnd,
+    visit: F,
+    home: Arc<Mutex<Option<ReadEnd>>>,
+}
+
+impl<F: FnMut(TarEvent<'_>) -> ControlFlow<()> + Send> Walk for TarWalk<F> {
+    fn joined_bytes(&self, _: &[u8]) -> usize {
+        0
+    }
+
+    fn block(&mut self, block: &[u8], _: &mut Records) -> Result<ControlFlow<()>, Error> {
+        let Some(tar) = &mut self.tar else { return Ok(ControlFlow::Break(())) };
+        self.end.unpacked_bytes += block.len() as u64;
+        let mut input = block;
         loop {
             match tar.next(&mut input) {
                 Ok(Some(event)) => {
-                    if visit(event).is_break() {
-                        return Ok(end);
+                    if (self.visit)(event).is_break() {
+                        self.tar = None;
+                        return Ok(ControlFlow::Break(()));
                     }
                 }
-                Ok(None) => break,
+                Ok(None) => return Ok(ControlFlow::Continue(())),
                 Err(error) => {
-                    end.damage = Some(error);
-                    return Ok(end);
+                    self.fault(error.into());
+                    return Ok(ControlFlow::Break(()));
                 }
             }
         }
     }
-    end.container = stream.report();
-    match tar.finish() {
-        Ok(tar) => end.tar = Some(tar),
-        Err(error) => end.damage = Some(error),
+
+    fn fault(&mut self, damage: Damage) {
+        self.tar = None;
+        self.end.damage = Some(damage);
     }
-    Ok(end)
+
+    fn end(&mut self, report: ContainerReport) {
+        self.end.container = Some(report);
+        let Some(tar) = self.tar.take() else { return };
+        match tar.finish() {
+            Ok(tar) => self.end.tar = Some(tar),
+            Err(error) => self.fault(error.into()),
+        }
+    }
+
+    fn retire(self: Box<Self>) {
+        let Self { end, home, .. } = *self;
+        Slots::lay(&home, end);
+    }
 }

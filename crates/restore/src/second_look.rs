@@ -3,48 +3,81 @@
 //! Duplicates and replaced records were summed while they streamed by; those whose sum was
 //! wrong are read again and taken out ([`CorrectionWorker`]). Archives named by a Merkle accounts
 //! hash are read again for the hashes of all accounts that count ([`MerkleWorker`]).
+//!
+//! The parser walks along with the sorted lists that settling made ([`Choice`]), so that only what
+//! is wanted leaves it, and nothing is held but the lists' buffers.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, ops::ControlFlow, sync::Arc};
 
-use icecore_archive::{
-    Error as ArchiveError, members::MemberKind, storage::StorageFault, tar::TarMember,
-};
+use icecore_archive::{members::MemberKind, storage::StorageFault, tar::TarMember};
 use icecore_hash::{AccountHashRule, Kernel, account_hash};
+use icecore_tile::Frame;
 use icecore_types::{AccountRef, Hash, Pubkey, Record, Slot};
 
 use crate::{
     Error,
+    damage::Damage,
     first_look::{ArchiveFacts, WRONG_KEPT_MAX, Wrong},
-    pipeline::{
+    pass::{
         batch::{Batch, Place, Span},
-        run::Worker,
-        walk::{Visitor, Wanted},
+        slots::Worker,
+        walk::{StorageHead, Visitor, Wanted},
     },
     settle::Correction,
+    spill::{
+        SpillFile,
+        item::{Item, read_u64},
+        sorted::{Sorted, SortedReader},
+        sorter::Sorter,
+    },
     totals::{Summer, Totals},
 };
 
-/// The walker's side: storages only, delimited as at the first look.
-pub(crate) struct SecondLook<'a> {
-    facts: &'a ArchiveFacts,
-    storages: usize,
+/// What a second look needs to know of the first.
+#[derive(Debug, Clone)]
+pub(crate) struct Storages {
+    heads: Arc<[StorageHead]>,
+    listed: Arc<[Option<u64>]>,
 }
 
-impl<'a> SecondLook<'a> {
-    pub(crate) fn new(facts: &'a ArchiveFacts) -> Self {
-        Self { facts, storages: 0 }
+impl Storages {
+    pub(crate) fn of(facts: &ArchiveFacts) -> Self {
+        Self { heads: facts.storages.as_slice().into(), listed: facts.listed.as_slice().into() }
     }
 }
 
-impl Visitor for SecondLook<'_> {
+/// Which records are wanted, and the tag that they bear.
+pub(crate) trait Choice: Send {
+    /// Places come in ascending order.
+    fn choose(&mut self, place: Place, slot: Slot) -> Result<Option<u32>, Error>;
+}
+
+/// The walker's side: storages only, delimited as at the first look.
+pub(crate) struct SecondLook<C> {
+    storages: Storages,
+    choice: C,
+    number: usize,
+    slot: Slot,
+}
+
+impl<C> SecondLook<C> {
+    pub(crate) fn new(storages: Storages, choice: C) -> Self {
+        Self { storages, choice, number: 0, slot: 0 }
+    }
+}
+
+impl<C: Choice> Visitor for SecondLook<C> {
     fn member(&mut self, _: &TarMember, kind: &MemberKind) -> Wanted {
         if !matches!(kind, MemberKind::Storage { .. }) {
             return Wanted::Nothing;
         }
-        let number = self.storages;
-        self.storages += 1;
-        match (self.facts.storages.get(number), self.facts.listed.get(number)) {
-            (Some(head), Some(listed)) => Wanted::Records { head: *head, listed: *listed },
+        let number = self.number;
+        self.number += 1;
+        match (self.storages.heads.get(number), self.storages.listed.get(number)) {
+            (Some(head), Some(listed)) => {
+                self.slot = head.slot;
+                Wanted::Chosen { head: *head, listed: *listed }
+            }
             // The file is another one by now; what it held before has been judged.
             _ => Wanted::Nothing,
         }
@@ -54,62 +87,88 @@ impl Visitor for SecondLook<'_> {
 
     fn member_end(&mut self) {}
 
+    fn choose(&mut self, place: Place) -> Result<Option<u32>, Error> {
+        self.choice.choose(place, self.slot)
+    }
+
     // What is wrong was told at the first look.
     fn padding_not_zero(&mut self, _: u64) {}
 
-    fn fault(&mut self, _: ArchiveError) {}
+    fn fault(&mut self, _: Damage) {}
 
     fn storage_fault(&mut self, _: Place, _: u64, _: StorageFault) {}
 }
 
-/// Walks a sorted list of places alongside a batch, whose records come in the same order.
-pub(crate) struct PlaceCursor<'a, T> {
-    rest: &'a [T],
-    place_of: fn(&T) -> Place,
+/// Walks along a sorted list of excluded records.
+pub(crate) struct Excluded {
+    reader: SortedReader<Place>,
 }
 
-impl<'a, T> PlaceCursor<'a, T> {
-    pub(crate) fn new(list: &'a [T], place_of: fn(&T) -> Place) -> Self {
-        Self { rest: list, place_of }
+impl Excluded {
+    /// Buffers take `bytes_max`.
+    pub(crate) fn new(list: &Sorted<Place>, bytes_max: usize) -> Result<Self, Error> {
+        Ok(Self { reader: list.reader(bytes_max)? })
     }
 
-    /// The entry of this place, if there is one. Places must be asked for in ascending order.
-    pub(crate) fn find(&mut self, place: Place) -> Option<&'a T> {
-        let skipped = match self.rest.first() {
-            Some(first) if (self.place_of)(first) >= place => 0,
-            _ => self.rest.partition_point(|entry| (self.place_of)(entry) < place),
-        };
-        self.rest = &self.rest[skipped..];
-        self.rest.first().filter(|entry| (self.place_of)(entry) == place)
+    /// Whether a record counts. Places must be asked for in ascending order.
+    pub(crate) fn counts(&mut self, place: Place) -> Result<bool, Error> {
+        let first = self.reader.skip_while(|excluded| *excluded < place)?;
+        Ok(first != Some(place))
+    }
+}
+
+/// Everything that counts.
+impl Choice for Excluded {
+    fn choose(&mut self, place: Place, _: Slot) -> Result<Option<u32>, Error> {
+        Ok(self.counts(place)?.then_some(0))
+    }
+}
+
+/// The tag of a record whose offset is asked for, besides what it corrects.
+const OFFSET_WANTED: u32 = 1 << 16;
+
+/// The records to correct, and those whose offset is asked for.
+pub(crate) struct Corrections {
+    reader: SortedReader<Correction>,
+    /// Sorted.
+    offsets_wanted: Vec<Place>,
+}
+
+impl Corrections {
+    pub(crate) fn new(
+        list: &Sorted<Correction>,
+        offsets_wanted: Vec<Place>,
+        bytes_max: usize,
+    ) -> Result<Self, Error> {
+        Ok(Self { reader: list.reader(bytes_max)?, offsets_wanted })
+    }
+}
+
+impl Choice for Corrections {
+    fn choose(&mut self, place: Place, _: Slot) -> Result<Option<u32>, Error> {
+        let first = self.reader.skip_while(|correction| correction.place < place)?;
+        let correction = first.filter(|correction| correction.place == place);
+        let wanted = self.offsets_wanted.binary_search(&place).is_ok();
+        let mut tag = if wanted { OFFSET_WANTED } else { 0 };
+        if let Some(Correction { full, pair, .. }) = correction {
+            tag |= u32::from(full.cast_unsigned()) | u32::from(pair.cast_unsigned()) << 8;
+        }
+        Ok((tag != 0).then_some(tag))
     }
 }
 
 /// Sums records by how often they must be added to the two views.
-pub(crate) struct CorrectionWorker<'a> {
-    corrections: &'a [Correction],
+pub(crate) struct CorrectionWorker {
     kernel: Kernel,
     sums: HashMap<(i8, i8), Summer>,
     /// Where in their storages the wanted records start.
     pub(crate) offsets: Vec<(Place, u64)>,
-    wanted_offsets: &'a [Place],
     pub(crate) looked_at: u64,
 }
 
-impl<'a> CorrectionWorker<'a> {
-    /// `wanted_offsets` is a sorted list of places whose offsets are asked for.
-    pub(crate) fn new(
-        corrections: &'a [Correction],
-        wanted_offsets: &'a [Place],
-        kernel: Kernel,
-    ) -> Self {
-        Self {
-            corrections,
-            kernel,
-            sums: HashMap::new(),
-            offsets: Vec::new(),
-            wanted_offsets,
-            looked_at: 0,
-        }
+impl CorrectionWorker {
+    pub(crate) fn new(kernel: Kernel) -> Self {
+        Self { kernel, sums: HashMap::new(), offsets: Vec::new(), looked_at: 0 }
     }
 
     /// Applies the sums to the totals of the two views.
@@ -128,18 +187,16 @@ impl<'a> CorrectionWorker<'a> {
     }
 }
 
-impl Worker for CorrectionWorker<'_> {
-    fn batch(&mut self, batch: &Batch) -> Result<(), Error> {
+impl Worker for CorrectionWorker {
+    fn batch(&mut self, batch: &Batch<'_>, _: &Frame<'_>) -> Result<ControlFlow<()>, Error> {
         let mut lists: HashMap<(i8, i8), Vec<AccountRef<'_>>> = HashMap::new();
-        let mut corrections = PlaceCursor::new(self.corrections, |correction| correction.place);
-        let mut offsets = PlaceCursor::new(self.wanted_offsets, |place| *place);
         for (span, record) in batch.records() {
-            if let Some(correction) = corrections.find(span.place) {
+            let [full, pair, ..] = span.tag.to_le_bytes().map(u8::cast_signed);
+            if (full, pair) != (0, 0) {
                 self.looked_at += 1;
-                let times = (correction.full, correction.pair);
-                lists.entry(times).or_default().push(record.account());
+                lists.entry((full, pair)).or_default().push(record.account());
             }
-            if offsets.find(span.place).is_some() {
+            if span.tag & OFFSET_WANTED != 0 {
                 self.offsets.push((span.place, span.offset));
             }
         }
@@ -147,15 +204,13 @@ impl Worker for CorrectionWorker<'_> {
             let kernel = self.kernel;
             self.sums.entry(times).or_insert_with(|| Summer::new(kernel)).add(&list);
         }
-        Ok(())
+        Ok(ControlFlow::Continue(()))
     }
 }
 
 /// What a Merkle accounts hash is over.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct MerkleScope<'a> {
-    /// Records that do not count.
-    pub(crate) excluded: &'a [Place],
+pub(crate) struct MerkleScope {
     /// The hash of what changed (an incremental archive's own) is over closed accounts, too.
     pub(crate) with_tombstones: bool,
     /// How accounts are hashed whose records hold no hash.
@@ -164,16 +219,79 @@ pub(crate) struct MerkleScope<'a> {
     pub(crate) slot: Slot,
 }
 
+/// The tag of a record that counts; one without it is a write of the slot that was replaced.
+const COUNTS: u32 = 1;
+
+/// The records that a Merkle accounts hash, or that of the slot's own writes, is over.
+pub(crate) struct MerkleChoice {
+    pub(crate) excluded: Excluded,
+    pub(crate) slot: Slot,
+}
+
+impl Choice for MerkleChoice {
+    fn choose(&mut self, place: Place, slot: Slot) -> Result<Option<u32>, Error> {
+        Ok(match self.excluded.counts(place)? {
+            true => Some(COUNTS),
+            false if slot == self.slot => Some(0),
+            false => None,
+        })
+    }
+}
+
+/// The hash of an account that counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Leaf {
+    pub(crate) key: Pubkey,
+    pub(crate) hash: Hash,
+}
+
+impl Item for Leaf {
+    const BYTES: usize = 64;
+
+    fn write(&self, bytes: &mut [u8]) {
+        bytes[..32].copy_from_slice(&self.key.0);
+        bytes[32..64].copy_from_slice(&self.hash.0);
+    }
+
+    fn read(bytes: &[u8]) -> Self {
+        let array = |at: usize| *bytes[at..].first_chunk().expect("64 bytes");
+        Self { key: Pubkey(array(0)), hash: Hash(array(32)) }
+    }
+}
+
+/// The hash of one of the slot's own writes; the last one of a key comes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct OwnWrite {
+    pub(crate) key: Pubkey,
+    before: std::cmp::Reverse<Place>,
+    pub(crate) hash: Hash,
+}
+
+impl Item for OwnWrite {
+    const BYTES: usize = 72;
+
+    fn write(&self, bytes: &mut [u8]) {
+        Leaf { key: self.key, hash: self.hash }.write(&mut bytes[..64]);
+        bytes[64..72].copy_from_slice(&self.before.0.to_bits().to_le_bytes());
+    }
+
+    fn read(bytes: &[u8]) -> Self {
+        let Leaf { key, hash } = Leaf::read(bytes);
+        let place = Place::from_bits(read_u64(bytes, 64));
+        Self { key, before: std::cmp::Reverse(place), hash }
+    }
+}
+
 /// Hashes the accounts that count, for a Merkle accounts hash.
 ///
 /// Records of clients before 2.x hold the account's hash, and it is the leaf: the fields that it
 /// covers are those of the client that wrote the version, so that one archive can mix rules. A hash
 /// that no rule gives is wrong.
-pub(crate) struct MerkleWorker<'a> {
-    scope: MerkleScope<'a>,
-    pub(crate) leaves: Vec<(Pubkey, Hash)>,
-    /// Of the slot's own writes: (pubkey, place, hash).
-    pub(crate) delta: Vec<(Pubkey, Place, Hash)>,
+pub(crate) struct MerkleWorker {
+    scope: MerkleScope,
+    pub(crate) leaves: Sorter<Leaf>,
+    /// Of the slot's own writes.
+    pub(crate) delta: Sorter<OwnWrite>,
     /// Records whose hash no rule gives.
     pub(crate) wrong: Vec<Wrong>,
     pub(crate) wrong_count: u64,
@@ -188,12 +306,13 @@ pub(crate) const RULES: [AccountHashRule; 3] = [
     AccountHashRule::WithSlotAndRentEpoch,
 ];
 
-impl<'a> MerkleWorker<'a> {
-    pub(crate) fn new(scope: MerkleScope<'a>) -> Self {
+impl MerkleWorker {
+    /// Each of its two lists takes `bytes_max`, then goes to `spill`.
+    pub(crate) fn new(scope: MerkleScope, bytes_max: usize, spill: &Arc<SpillFile>) -> Self {
         Self {
             scope,
-            leaves: Vec::new(),
-            delta: Vec::new(),
+            leaves: Sorter::new(bytes_max, Arc::clone(spill)),
+            delta: Sorter::new(bytes_max, Arc::clone(spill)),
             wrong: Vec::new(),
             wrong_count: 0,
             without_hash: 0,
@@ -226,41 +345,26 @@ impl<'a> MerkleWorker<'a> {
     }
 }
 
-impl Worker for MerkleWorker<'_> {
-    fn batch(&mut self, batch: &Batch) -> Result<(), Error> {
-        let mut excluded = PlaceCursor::new(self.scope.excluded, |place| *place);
+impl Worker for MerkleWorker {
+    fn batch(&mut self, batch: &Batch<'_>, _: &Frame<'_>) -> Result<ControlFlow<()>, Error> {
         for (span, record) in batch.records() {
             let is_tombstone = record.account().is_tombstone();
             let is_own = span.slot == self.scope.slot;
-            let counts = excluded.find(span.place).is_none()
-                && (self.scope.with_tombstones || !is_tombstone);
+            let counts = span.tag & COUNTS != 0 && (self.scope.with_tombstones || !is_tombstone);
             if !counts && !is_own {
                 continue;
             }
             let (key, hash) = (record.header.pubkey, self.leaf(&span, &record));
             if counts {
-                self.leaves.push((key, hash));
+                self.leaves.push(Leaf { key, hash })?;
             }
             if is_own {
                 // In the hash of a slot's own writes a closed account is 32 zero bytes.
                 let hash = if is_tombstone { Hash::default() } else { hash };
-                self.delta.push((key, span.place, hash));
+                let before = std::cmp::Reverse(span.place);
+                self.delta.push(OwnWrite { key, before, hash })?;
             }
         }
-        Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_cursor_finds_places_in_order_and_nothing_else() {
-        let place = |record| Place::new(false, 1, record);
-        let list = [place(1), place(4), place(5)];
-        let mut cursor = PlaceCursor::new(&list, |place| *place);
-        let found: Vec<_> = (0..7).filter(|record| cursor.find(place(*record)).is_some()).collect();
-        assert_eq!(found, [1, 4, 5]);
+        Ok(ControlFlow::Continue(()))
     }
 }

@@ -1,4 +1,4 @@
-//! Which version of each account counts, once all keys are known.
+//! Which version of each account counts, once all keys are known, within a bound of memory.
 //!
 //! Two views are settled at once: the full archive alone, and the pair. In each the newest version
 //! of a key counts: that of the highest slot (formats.md section 2), never that which comes last.
@@ -6,24 +6,46 @@
 //! the reference client replaces such a storage as a whole.
 //!
 //! While records streamed by, every one of them was added to a sum: those of the full archive to
-//! `kept` (neither its key nor its slot is in the incremental) or `replaced`, those of the
-//! incremental to a third. So the full archive's state is `kept + replaced`, the pair's is
-//! `kept + incremental`, apart from [`Correction`]s: records whose being in the sum and counting in
-//! the view differ. Their bytes have to be looked at again; in archives without duplicates there
-//! are none.
+//! `kept` (the filter of the incremental's keys does not have its key, nor the incremental its
+//! slot) or `replaced`, those of the incremental to a third. So the full archive's state is `kept +
+//! replaced`, the pair's is `kept + incremental`, apart from [`Correction`]s: records whose being
+//! in the sum and counting in the view differ. Their bytes have to be looked at again; in archives
+//! without duplicates there are none. Without a filter every key counts as not in it.
 //!
-//! 1. For each bin, on any thread: gather its entries from all workers, sort them by key.
-//! 2. For each key with more than one record, or that stands in a replaced slot: find the newest of
-//!    each view, note the others as excluded, note the corrections.
-//! 3. Merge what the threads found and sort it by place, the order of the archives.
+//! 1. For each bin, on any thread: the entries of both archives are sorted by key and place, in
+//!    memory or, when they do not fit, as runs in a scratch file that are merged. (Splitting by
+//!    further bytes of the key would be cheaper only where keys are uniform; millions of keys with
+//!    one long prefix, or of one key, would never come apart. Runs do not care.)
+//! 2. Keys pass by one after the other ([`group`]), the full archive's records first, and what does
+//!    not count or was not summed right goes to sorters, by place: the order of the archives.
+//! 3. What the threads found is merged when it is read.
+//!
+//! Memory: the shares of a [`MemoryPlan`]. What the threads found and what they sort spills to
+//! files of its own; those of bins go when the bin is done.
+//!
+//! What it does *not* do: read archives, or free the key bins, which are the caller's.
 
-use std::{collections::HashSet, sync::Mutex, thread};
+mod group;
+
+use std::{
+    collections::HashSet,
+    panic::resume_unwind,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    thread,
+};
 
 use icecore_types::{Pubkey, Slot};
 
+use self::group::Group;
 use crate::{
-    index::{BINS, Entry, Index, KeySet, take_bin},
-    pipeline::{batch::Place, walk::StorageHead},
+    key_bins::{BINS, Entry, KeyBins},
+    key_filter::KeyFilter,
+    memory_plan::MemoryPlan,
+    pass::{batch::Place, walk::StorageHead},
+    spill::{SpillError, SpillFile, SpillSpace, item::Item, sorted::Sorted, sorter::Sorter},
 };
 
 /// A record to be looked at again: how often its account must be added to the sums of the two views
@@ -33,6 +55,21 @@ pub(crate) struct Correction {
     pub(crate) place: Place,
     pub(crate) full: i8,
     pub(crate) pair: i8,
+}
+
+impl Item for Correction {
+    const BYTES: usize = 10;
+
+    fn write(&self, bytes: &mut [u8]) {
+        self.place.write(&mut bytes[..8]);
+        bytes[8] = self.full.cast_unsigned();
+        bytes[9] = self.pair.cast_unsigned();
+    }
+
+    fn read(bytes: &[u8]) -> Self {
+        let place = Place::read(&bytes[..8]);
+        Self { place, full: bytes[8].cast_signed(), pair: bytes[9].cast_signed() }
+    }
 }
 
 /// A key that stands twice in one storage.
@@ -46,195 +83,287 @@ pub(crate) struct Twice {
 /// How many keys that stand twice are named; all are counted.
 const TWICE_NAMED_MAX: usize = 16;
 
-/// The outcome. All lists are sorted.
-#[derive(Debug, Default)]
-pub(crate) struct Settled {
-    /// Records of the full archive that do not count in its own view.
-    pub(crate) excluded_full: Vec<Place>,
-    /// Records of both archives that do not count in the pair's view.
-    pub(crate) excluded_pair: Vec<Place>,
-    pub(crate) corrections: Vec<Correction>,
-    pub(crate) twice: Vec<Twice>,
-    pub(crate) twice_count: u64,
-}
+/// Records whose keys the filter is asked for together, 40 bytes each.
+const ALONE_MAX: usize = 256;
 
-impl Settled {
-    fn merge(&mut self, mut other: Self) {
-        self.excluded_full.append(&mut other.excluded_full);
-        self.excluded_pair.append(&mut other.excluded_pair);
-        self.corrections.append(&mut other.corrections);
-        self.twice.append(&mut other.twice);
-        self.twice_count += other.twice_count;
-    }
-
-    fn sort(&mut self) {
-        self.excluded_full.sort_unstable();
-        self.excluded_pair.sort_unstable();
-        self.corrections.sort_unstable();
-        self.twice.sort_unstable();
-        self.twice.truncate(TWICE_NAMED_MAX);
-    }
+/// The full archive's side.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Lower<'a> {
+    pub(crate) bins: &'a [KeyBins],
+    pub(crate) storages: &'a [StorageHead],
 }
 
 /// The incremental archive's side of a pair.
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Upper<'a> {
-    pub(crate) keys: &'a KeySet,
+    pub(crate) bins: &'a [KeyBins],
     pub(crate) storages: &'a [StorageHead],
+    /// What was asked for every key of the full archive; `None` if nothing was.
+    pub(crate) filter: Option<&'a KeyFilter>,
     /// Slots of the full archive's storages that the incremental brings again.
     pub(crate) replaced: &'a HashSet<Slot>,
 }
 
-/// Settles the views of a full archive and, with `upper`, of the pair.
-pub(crate) fn settle(
-    mut parts: Vec<Index>,
-    storages: &[StorageHead],
-    upper: Option<&Upper<'_>>,
-    threads: usize,
-) -> Settled {
-    let bins: Vec<_> = (0..BINS).map(|bin| (bin, take_bin(&mut parts, bin))).collect();
-    let bins = Mutex::new(bins.into_iter());
-    let next = || bins.lock().expect("no holder of this lock panics").next();
-    let mut settled = Settled::default();
-    thread::scope(|scope| {
-        let threads: Vec<_> = (0..threads)
-            .map(|_| {
-                scope.spawn(|| {
-                    let mut part = Settled::default();
-                    let mut entries = Vec::new();
-                    while let Some((bin, chunks)) = next() {
-                        entries.clear();
-                        chunks.iter().for_each(|chunk| entries.extend_from_slice(chunk));
-                        drop(chunks);
-                        settle_bin(&mut entries, bin, storages, upper, &mut part);
-                    }
-                    part
-                })
-            })
-            .collect();
-        for thread in threads {
-            match thread.join() {
-                Ok(part) => settled.merge(part),
-                Err(panic) => std::panic::resume_unwind(panic),
-            }
-        }
-    });
-    settled.sort();
-    settled
+/// What settling took.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct SettleWork {
+    /// Bins that did not fit memory.
+    pub(crate) bins_split: u64,
+    /// Bytes written to scratch files while settling, without those of the key bins.
+    pub(crate) bytes_spilled: u64,
 }
 
-fn settle_bin(
-    entries: &mut [Entry],
-    bin: usize,
-    storages: &[StorageHead],
-    upper: Option<&Upper<'_>>,
-    settled: &mut Settled,
-) {
-    entries.sort_unstable_by_key(|entry| (entry.key, entry.place));
-    let mut above = upper.map_or(&[][..], |upper| upper.keys.bin(bin));
-    for group in entries.chunk_by(|a, b| a.key == b.key) {
-        let key = group[0].key;
-        // Keys of the incremental archive that the full one does not have.
-        while above.first().is_some_and(|entry| entry.key < key) {
-            let (own, rest) = split_key(above);
-            settle_key(&[], own, storages, upper, settled);
-            above = rest;
+impl SettleWork {
+    fn add(&mut self, other: Self) {
+        self.bins_split += other.bins_split;
+        self.bytes_spilled += other.bytes_spilled;
+    }
+}
+
+/// The outcome. All lists are sorted by place.
+#[derive(Debug, Default)]
+pub(crate) struct Settlement {
+    /// Records of the full archive that do not count in its own view.
+    pub(crate) excluded_full: Sorted<Place>,
+    /// Records of both archives that do not count in the pair's view.
+    pub(crate) excluded_pair: Sorted<Place>,
+    pub(crate) corrections: Sorted<Correction>,
+    /// The first ones.
+    pub(crate) twice: Vec<Twice>,
+    pub(crate) twice_count: u64,
+    pub(crate) work: SettleWork,
+}
+
+/// What one thread found so far.
+struct Found {
+    excluded_full: Sorter<Place>,
+    excluded_pair: Sorter<Place>,
+    corrections: Sorter<Correction>,
+    twice: Vec<Twice>,
+    twice_count: u64,
+    /// Records that count in both views and were summed for both, unless the filter has their keys
+    /// although the incremental archive has not.
+    alone: Vec<Entry>,
+    work: SettleWork,
+}
+
+impl Found {
+    fn new(bytes_max: usize, file: &Arc<SpillFile>) -> Self {
+        Self {
+            excluded_full: Sorter::new(bytes_max, Arc::clone(file)),
+            excluded_pair: Sorter::new(bytes_max, Arc::clone(file)),
+            corrections: Sorter::new(bytes_max, Arc::clone(file)),
+            twice: Vec::new(),
+            twice_count: 0,
+            alone: Vec::with_capacity(ALONE_MAX),
+            work: SettleWork::default(),
         }
-        let own = match above.first() {
-            Some(entry) if entry.key == key => {
-                let (own, rest) = split_key(above);
-                above = rest;
-                own
+    }
+
+    /// Notes a record whose key has no other one and whose storage stays.
+    fn note_alone(&mut self, entry: Entry, views: &Views<'_>) -> Result<(), SpillError> {
+        if views.filter().is_some() {
+            self.alone.push(entry);
+            if self.alone.len() == ALONE_MAX {
+                return self.settle_alone(views);
             }
-            _ => &[],
+        }
+        Ok(())
+    }
+
+    /// Asks the filter for the keys that were noted alone, all at once.
+    fn settle_alone(&mut self, views: &Views<'_>) -> Result<(), SpillError> {
+        let mut found = Vec::with_capacity(ALONE_MAX);
+        if let Some(filter) = views.filter() {
+            filter.contains_each(self.alone.iter().map(|entry| &entry.key), &mut found);
+        }
+        for (entry, is_in_filter) in self.alone.iter().zip(found) {
+            if is_in_filter {
+                self.corrections.push(Correction { place: entry.place, full: 0, pair: 1 })?;
+            }
+        }
+        self.alone.clear();
+        Ok(())
+    }
+
+    /// Notes a key that stands twice in one storage.
+    fn note_twice(&mut self, twice: Twice) {
+        self.twice_count += 1;
+        self.twice.push(twice);
+        if self.twice.len() > 2 * TWICE_NAMED_MAX {
+            self.keep_first();
+        }
+    }
+
+    fn keep_first(&mut self) {
+        self.twice.sort_unstable();
+        self.twice.truncate(TWICE_NAMED_MAX);
+    }
+
+    fn correct(&mut self, correction: Correction) -> Result<(), SpillError> {
+        match (correction.full, correction.pair) {
+            (0, 0) => Ok(()),
+            _ => self.corrections.push(correction),
+        }
+    }
+
+    fn finish(mut self) -> Result<Settlement, SpillError> {
+        self.keep_first();
+        Ok(Settlement {
+            excluded_full: self.excluded_full.finish()?,
+            excluded_pair: self.excluded_pair.finish()?,
+            corrections: self.corrections.finish()?,
+            twice: self.twice,
+            twice_count: self.twice_count,
+            work: self.work,
+        })
+    }
+}
+
+/// What settling looks up for a place.
+struct Views<'a> {
+    lower: Lower<'a>,
+    upper: Option<Upper<'a>>,
+    /// For each storage of the full archive whether the incremental brings its slot again.
+    replaced: Vec<bool>,
+}
+
+impl<'a> Views<'a> {
+    fn new(lower: Lower<'a>, upper: Option<Upper<'a>>) -> Self {
+        let slots = lower.storages.iter().map(|storage| storage.slot);
+        let replaced = upper
+            .map(|upper| slots.map(|slot| upper.replaced.contains(&slot)).collect())
+            .unwrap_or_default();
+        Self { lower, upper, replaced }
+    }
+
+    fn slot(&self, place: Place) -> Slot {
+        let storages = match (&self.upper, place.is_incremental()) {
+            (Some(upper), true) => upper.storages,
+            _ => self.lower.storages,
         };
-        settle_key(group, own, storages, upper, settled);
+        storages[place.storage() as usize].slot
     }
-    for own in above.chunk_by(|a, b| a.key == b.key) {
-        settle_key(&[], own, storages, upper, settled);
+
+    fn is_replaced(&self, place: Place) -> bool {
+        !place.is_incremental() && self.replaced[place.storage() as usize]
+    }
+
+    fn filter(&self) -> Option<&'a KeyFilter> {
+        self.upper.and_then(|upper| upper.filter)
     }
 }
 
-/// Splits off the entries of the first key.
-fn split_key(entries: &[Entry]) -> (&[Entry], &[Entry]) {
-    let same = entries.iter().take_while(|entry| entry.key == entries[0].key).count();
-    entries.split_at(same)
-}
-
-fn settle_key(
-    full: &[Entry],
-    incremental: &[Entry],
-    storages: &[StorageHead],
-    upper: Option<&Upper<'_>>,
-    settled: &mut Settled,
-) {
-    let slot = |entry: &Entry| storages[entry.place.storage() as usize].slot;
-    let is_replaced =
-        |entry: &Entry| upper.is_some_and(|upper| upper.replaced.contains(&slot(entry)));
-    if let ([only], []) = (full, incremental)
-        && !is_replaced(only)
-    {
-        return;
-    }
-    note_twice(full, settled);
-    note_twice(incremental, settled);
-    let newest_full = full.iter().max_by_key(|entry| (slot(entry), entry.place));
-    let newest_pair = upper.and_then(|upper| {
-        let slot_above = |entry: &Entry| upper.storages[entry.place.storage() as usize].slot;
-        let below =
-            full.iter().filter(|entry| !is_replaced(entry)).map(|entry| (slot(entry), entry.place));
-        let above = incremental.iter().map(|entry| (slot_above(entry), entry.place));
-        below.chain(above).max().map(|(_, place)| place)
+/// Settles the views of a full archive and, with `upper`, of the pair; what is found and does not
+/// fit memory goes to `file`.
+///
+/// # Errors
+/// When something must be spilled and the scratch folder refuses.
+pub(crate) fn settle(
+    lower: Lower<'_>,
+    upper: Option<Upper<'_>>,
+    plan: &MemoryPlan,
+    space: &SpillSpace,
+    file: &Arc<SpillFile>,
+) -> Result<Settlement, SpillError> {
+    let settling = Settling {
+        views: Views::new(lower, upper),
+        plan,
+        space,
+        next_bin: AtomicUsize::new(0),
+        has_failed: AtomicBool::new(false),
+    };
+    let found: Result<Vec<Settlement>, SpillError> = thread::scope(|scope| {
+        let threads: Vec<_> =
+            (0..plan.threads()).map(|_| scope.spawn(|| settling.run(file))).collect();
+        threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic)))
+            .collect()
     });
-    for entry in full {
-        let counts_full = newest_full.is_some_and(|newest| newest.place == entry.place);
-        if !counts_full {
-            settled.excluded_full.push(entry.place);
-        }
-        let mut correction =
-            Correction { place: entry.place, full: i8::from(counts_full) - 1, pair: 0 };
-        if upper.is_some() {
-            let counts_pair = newest_pair == Some(entry.place);
-            let summed = incremental.is_empty() && !is_replaced(entry);
-            if !counts_pair {
-                settled.excluded_pair.push(entry.place);
+    let mut settlement = join(found?, file, plan.reader_bytes())?;
+    settlement.work.bytes_spilled += file.bytes();
+    Ok(settlement)
+}
+
+/// Puts together what the threads found.
+fn join(
+    found: Vec<Settlement>,
+    file: &Arc<SpillFile>,
+    bytes_max: usize,
+) -> Result<Settlement, SpillError> {
+    let mut all = Settlement::default();
+    let (mut full, mut pair, mut corrections) = (Vec::new(), Vec::new(), Vec::new());
+    for mut part in found {
+        full.push(part.excluded_full);
+        pair.push(part.excluded_pair);
+        corrections.push(part.corrections);
+        all.twice.append(&mut part.twice);
+        all.twice_count += part.twice_count;
+        all.work.add(part.work);
+    }
+    all.twice.sort_unstable();
+    all.twice.truncate(TWICE_NAMED_MAX);
+    all.excluded_full = Sorted::merged(full, file, bytes_max)?;
+    all.excluded_pair = Sorted::merged(pair, file, bytes_max)?;
+    all.corrections = Sorted::merged(corrections, file, bytes_max)?;
+    Ok(all)
+}
+
+/// What the threads share.
+struct Settling<'a> {
+    views: Views<'a>,
+    plan: &'a MemoryPlan,
+    space: &'a SpillSpace,
+    next_bin: AtomicUsize,
+    has_failed: AtomicBool,
+}
+
+impl Settling<'_> {
+    /// Settles bins until there are none left, or a thread has failed.
+    fn run(&self, file: &Arc<SpillFile>) -> Result<Settlement, SpillError> {
+        let mut found = Found::new(self.plan.found_bytes(), file);
+        loop {
+            let bin = self.next_bin.fetch_add(1, Ordering::Relaxed);
+            if bin >= BINS || self.has_failed.load(Ordering::Relaxed) {
+                return found.finish();
             }
-            correction.pair = i8::from(counts_pair) - i8::from(summed);
+            if let Err(error) = self.bin(bin, &mut found) {
+                self.has_failed.store(true, Ordering::Relaxed);
+                return Err(error);
+            }
         }
-        settled.correct(correction);
     }
-    for entry in incremental {
-        let counts_pair = newest_pair == Some(entry.place);
-        if !counts_pair {
-            settled.excluded_pair.push(entry.place);
-        }
-        let pair = i8::from(counts_pair) - 1;
-        settled.correct(Correction { place: entry.place, full: 0, pair });
-    }
-}
 
-impl Settled {
-    fn correct(&mut self, correction: Correction) {
-        if correction.full != 0 || correction.pair != 0 {
-            self.corrections.push(correction);
+    fn bin(&self, bin: usize, found: &mut Found) -> Result<(), SpillError> {
+        let file = self.space.file();
+        let mut sorter = Sorter::new(self.plan.bin_sort_bytes(), Arc::clone(&file));
+        let above = self.views.upper.map_or(&[][..], |upper| upper.bins);
+        for part in self.views.lower.bins.iter().chain(above) {
+            part.for_each_in_bin(bin, self.plan.bin_read_bytes(), |entry| sorter.push(entry))?;
         }
-    }
-}
-
-/// Notes a key that stands twice in one storage: entries are sorted by place.
-fn note_twice(entries: &[Entry], settled: &mut Settled) {
-    for pair in entries.windows(2) {
-        if pair[0].place.storage() == pair[1].place.storage() {
-            settled.twice_count += 1;
-            settled.twice.push(Twice {
-                place: pair[1].place,
-                other: pair[0].place,
-                key: pair[0].key,
-            });
+        found.work.bins_split += u64::from(sorter.has_spilled());
+        let mut entries = sorter.finish()?.reader(self.plan.bin_sort_bytes())?;
+        let mut group: Option<Group> = None;
+        while let Some(entry) = entries.next()? {
+            match &mut group {
+                Some(group) if group.key == entry.key => {
+                    group.add(entry.place, &self.views, found)?;
+                }
+                _ => {
+                    let before = group.replace(Group::new(&entry, &self.views));
+                    if let Some(before) = before {
+                        before.close(&self.views, found)?;
+                    }
+                }
+            }
         }
-    }
-    if settled.twice.len() > 2 * TWICE_NAMED_MAX {
-        settled.twice.sort_unstable();
-        settled.twice.truncate(TWICE_NAMED_MAX);
+        if let Some(last) = group {
+            last.close(&self.views, found)?;
+        }
+        found.settle_alone(&self.views)?;
+        found.work.bytes_spilled += file.bytes();
+        Ok(())
     }
 }
 

@@ -3,15 +3,19 @@
 //! A run may need a second look at an archive. A file is simply read again; standard input is read
 //! again from the scratch copy made while it was read first, if there is one.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use icecore_archive::{
     choose::{Candidate, best_pair},
     names::ArchiveName,
+    zstd_frames::{BLOCK_HEADER_BYTES, FrameHopper, HOPPER_BYTES, Hop},
 };
-use icecore_disk::{Input, Scratch};
+use icecore_disk::{File, Input, ReadOptions, Scratch, SequentialReader};
 
-use crate::Error;
+use crate::{Error, pass::Feed};
 
 /// An archive to be read, once or twice.
 #[derive(Debug)]
@@ -24,7 +28,7 @@ pub struct Source {
 #[derive(Debug)]
 enum Medium {
     File { path: PathBuf, bytes: u64 },
-    Standard { scratch: Option<Scratch>, consumed: bool },
+    Standard { scratch: Option<Arc<Scratch>>, consumed: bool },
 }
 
 /// The last part of a path, as text.
@@ -52,7 +56,7 @@ impl Source {
     /// a copy is kept there while it is read, so that it can be looked at again.
     pub fn standard(archive_name: &str, scratch: Option<&Path>) -> Result<Self, Error> {
         let name = parse_name(archive_name)?;
-        let scratch = scratch.map(Scratch::create).transpose()?;
+        let scratch = scratch.map(Scratch::create).transpose()?.map(Arc::new);
         let medium = Medium::Standard { scratch, consumed: false };
         Ok(Self { name, label: archive_name.to_string(), medium })
     }
@@ -75,49 +79,60 @@ impl Source {
         }
     }
 
-    /// Starts reading from the first byte; `reason` says why, should it not be possible.
-    pub(crate) fn read(&mut self, reason: &str) -> Result<SourceReader<'_>, Error> {
+    /// Opens it, to be read from the first byte; `reason` says why, should it not be possible.
+    pub(crate) fn open(&mut self, reason: &str) -> Result<Feed, Error> {
         match &mut self.medium {
-            Medium::File { path, .. } => Ok(SourceReader::Input(Input::file(path)?)),
+            Medium::File { path, .. } => {
+                let reader = SequentialReader::open(path, ReadOptions::default())?;
+                Ok(Feed::File { reader: Box::new(reader), used: false })
+            }
             Medium::Standard { scratch, consumed } => {
                 if !std::mem::replace(consumed, true) {
-                    return Ok(SourceReader::Standard { input: Input::standard(), scratch });
+                    let (input, scratch) = (Input::standard(), scratch.clone());
+                    return Ok(Feed::Standard { input, scratch, used: false });
                 }
                 match scratch {
-                    Some(scratch) => Ok(SourceReader::Scratch { scratch, offset: 0 }),
+                    Some(scratch) => Ok(Feed::Kept { scratch: Arc::clone(scratch), offset: 0 }),
                     None => Err(Error::NeedsScratch { reason: reason.to_string() }),
                 }
             }
         }
     }
-}
 
-/// Reads a source from front to back.
-pub(crate) enum SourceReader<'a> {
-    Input(Input),
-    Standard { input: Input, scratch: &'a mut Option<Scratch> },
-    Scratch { scratch: &'a Scratch, offset: u64 },
-}
-
-impl SourceReader<'_> {
-    /// Fills the buffer, less only at the end.
-    pub(crate) fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Error> {
-        Ok(match self {
-            Self::Input(input) => input.read(buffer)?,
-            Self::Standard { input, scratch } => {
-                let count = input.read(buffer)?;
-                if let Some(scratch) = scratch {
-                    scratch.append(&buffer[..count])?;
-                }
-                count
-            }
-            Self::Scratch { scratch, offset } => {
-                let count = scratch.read_at(*offset, buffer)?;
-                *offset += count as u64;
-                count
-            }
-        })
+    /// Whether it has several frames, so that several decompressors have something to do: a guess
+    /// from the first frame's block headers. Of standard input nothing can be known: it may have.
+    pub(crate) fn may_have_frames(&self) -> Result<bool, Error> {
+        match &self.medium {
+            Medium::File { path, .. } => file_has_frames(path),
+            Medium::Standard { .. } => Ok(true),
+        }
     }
+}
+
+/// Blocks of the first frame that are looked at: a frame of 32 MiB has at least 256.
+const BLOCKS_LOOKED_AT_MAX: usize = 288;
+
+/// Whether a file goes on behind its first zstd frame.
+pub(crate) fn file_has_frames(path: &Path) -> Result<bool, Error> {
+    let file = File::open(path)?;
+    let mut first = [0; HOPPER_BYTES];
+    let count = file.read_at(0, &mut first)?;
+    let Some((mut hopper, mut hop)) = FrameHopper::new(0, &first[..count]) else {
+        return Ok(false);
+    };
+    for _ in 0..BLOCKS_LOOKED_AT_MAX {
+        match hop {
+            Hop::End { offset } => return Ok(offset < file.bytes()),
+            Hop::Block { offset } => {
+                let mut header = [0; BLOCK_HEADER_BYTES];
+                if file.read_at(offset, &mut header)? < BLOCK_HEADER_BYTES {
+                    return Ok(false);
+                }
+                hop = hopper.next(header);
+            }
+        }
+    }
+    Ok(false)
 }
 
 /// A full archive and perhaps an incremental one.
@@ -130,6 +145,16 @@ pub struct Pair {
 }
 
 impl Pair {
+    /// Whether any of them may have several frames.
+    pub(crate) fn may_have_frames(&self) -> Result<bool, Error> {
+        for source in [&self.full].into_iter().chain(&self.incremental) {
+            if source.may_have_frames()? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// From files; the classes must be right.
     pub fn files(full: impl AsRef<Path>, incremental: Option<&Path>) -> Result<Self, Error> {
         let pair = Self {

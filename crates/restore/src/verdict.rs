@@ -1,5 +1,6 @@
 //! What a verification says.
 
+use icecore_tile::HostSandbox;
 use icecore_types::{Hash, Slot};
 use serde::Serialize;
 
@@ -224,6 +225,20 @@ pub struct Work {
     pub records_looked_at_again: u64,
     /// The lattice kernel.
     pub kernel: &'static str,
+    /// Tiles that decompressed.
+    pub decompress_tiles: usize,
+    /// Tiles that hashed and indexed.
+    pub hash_tiles: usize,
+    /// How the full archive was read.
+    pub reading: String,
+    /// Bytes written to scratch files for want of memory.
+    pub bytes_spilled: u64,
+    /// Bins of keys that did not fit memory by themselves.
+    pub bins_split: u64,
+    /// Whether tiles were closed in, as asked for.
+    pub sandbox: String,
+    /// How each thread and process was closed in.
+    pub hosts: Vec<HostSandbox>,
 }
 
 impl Report {

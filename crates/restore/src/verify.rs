@@ -14,7 +14,7 @@
 mod judge;
 mod merkle;
 
-use std::collections::HashSet;
+use std::{collections::HashSet, path::PathBuf, sync::Arc, thread};
 
 use icecore_archive::names::ArchiveName;
 use icecore_hash::Kernel;
@@ -25,13 +25,14 @@ use crate::{
     account_facts::{AccountFacts, StakeFact, Sysvars, VoteFact},
     checks::{Merkle, State},
     first_look::{ArchiveFacts, FirstLook, IndexWorker, LookContext, Wrong},
-    index::{Budget, Index, KeySet},
-    pipeline::{
-        batch::Place,
-        run::{Threads, pass},
-    },
-    second_look::{CorrectionWorker, SecondLook},
-    settle::{Correction, Settled, Upper, settle},
+    key_bins::KeyBins,
+    key_filter::KeyFilter,
+    memory_plan::{MEMORY_BYTES_DEFAULT, MemoryPlan},
+    pass::{Pipeline, Setup, batch::Place, with_pipeline},
+    second_look::{CorrectionWorker, Corrections, Excluded, SecondLook, Storages},
+    settle::{Correction, Lower, Settlement, Upper, settle},
+    spill::{SpillFile, SpillSpace, sorted::Sorted},
+    tiles::{Placement, TilePlan},
     totals::Totals,
     verdict::{Report, Work},
 };
@@ -55,13 +56,20 @@ impl Expected {
     }
 }
 
-/// How to verify.
+/// How to verify, and to scan.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Threads.
-    pub threads: Threads,
-    /// What the index may take.
+    /// Cores to work with.
+    pub cores: usize,
+    /// Which tiles there are.
+    pub tiles: TilePlan,
+    /// Where they run, and what they may do.
+    pub placement: Placement,
+    /// What may be held of all that grows with the number of records; the rest goes to scratch
+    /// files. Buffers of fixed size come on top.
     pub memory_bytes_max: u64,
+    /// The folder of scratch files; `None` is the system's own for temporary files.
+    pub scratch: Option<PathBuf>,
     /// The lattice kernel; `None` takes the best, or what `ICECORE_SIMD` names.
     pub kernel: Option<Kernel>,
     /// Warnings are failures.
@@ -76,13 +84,23 @@ impl Options {
     /// The defaults, for this many cores.
     pub fn for_cores(cores: usize) -> Self {
         Self {
-            threads: Threads::for_cores(cores),
-            memory_bytes_max: u64::MAX,
+            cores,
+            tiles: TilePlan::default(),
+            placement: Placement::default(),
+            memory_bytes_max: MEMORY_BYTES_DEFAULT,
+            scratch: None,
             kernel: None,
             strict: false,
             expected: Expected::default(),
             genesis: None,
         }
+    }
+}
+
+impl Default for Options {
+    /// The defaults, for the cores there are.
+    fn default() -> Self {
+        Self::for_cores(thread::available_parallelism().map_or(1, usize::from))
     }
 }
 
@@ -97,15 +115,21 @@ pub(crate) struct Examined {
     pub(crate) full: ArchiveFacts,
     pub(crate) incremental: Option<ArchiveFacts>,
     /// Records that do not count in the last archive's view.
-    pub(crate) excluded: Vec<Place>,
+    pub(crate) excluded: Sorted<Place>,
+    /// Where that list lies, as far as it was spilled.
+    pub(crate) found: Arc<SpillFile>,
 }
+
+/// The feeds of a pipeline.
+const FULL: usize = 0;
+const INCREMENTAL: usize = 1;
 
 /// One archive after the first look.
 struct Looked {
     look: FirstLook,
     kept: Totals,
     replaced: Totals,
-    index: Vec<Index>,
+    keys: Vec<KeyBins>,
     facts: AccountFacts,
     wrong: Vec<Wrong>,
     wrong_count: u64,
@@ -125,7 +149,11 @@ impl Looked {
 struct Examination<'a> {
     options: &'a Options,
     kernel: Kernel,
-    budget: Budget,
+    plan: MemoryPlan,
+    space: SpillSpace,
+    /// Of each worker.
+    spills: Vec<Arc<SpillFile>>,
+    found: Arc<SpillFile>,
     progress: &'a Progress,
     work: Work,
 }
@@ -139,17 +167,37 @@ pub(crate) fn examine(
         Some(kernel) => kernel,
         None => Kernel::chosen()?,
     };
-    let mut examination = Examination {
-        options,
-        kernel,
-        budget: Budget::new(options.memory_bytes_max),
-        progress,
-        work: Work { kernel: kernel.name(), ..Work::default() },
-    };
+    let has_frames = pair.may_have_frames()?;
+    let (decompressors, workers) = options.tiles.counts(options.cores, has_frames);
+    let space = SpillSpace::new(options.scratch.as_deref());
+    let spills: Vec<_> = (0..workers).map(|_| space.file()).collect();
+    let found = space.file();
+    let mut feeds = vec![pair.full.open("a first look")?];
+    if let Some(incremental) = &mut pair.incremental {
+        feeds.push(incremental.open("a first look")?);
+    }
     for source in pair.incremental.iter().chain([&pair.full]) {
         progress.expect_bytes(source.bytes().unwrap_or(0));
     }
-    examination.run(pair)
+    let with_found: Vec<_> = spills.iter().chain([&found]).cloned().collect();
+    let setup = Setup::restore(options, decompressors, workers, &with_found);
+    let mut examination = Examination {
+        options,
+        kernel,
+        plan: MemoryPlan::new(options.memory_bytes_max, workers),
+        space,
+        spills,
+        found,
+        progress,
+        work: Work {
+            kernel: kernel.name(),
+            decompress_tiles: decompressors,
+            hash_tiles: workers,
+            sandbox: options.placement.sandbox.to_string(),
+            ..Work::default()
+        },
+    };
+    with_pipeline(&setup, feeds, progress, |pipeline| examination.run(pair, pipeline))
 }
 
 /// Slots of the full archive's storages that the incremental brings again.
@@ -158,121 +206,139 @@ fn replaced_slots(name: &ArchiveName, facts: &ArchiveFacts) -> HashSet<Slot> {
     facts.storages.iter().map(|storage| storage.slot).filter(|slot| *slot <= base).collect()
 }
 
-impl Examination<'_> {
-    fn run(&mut self, pair: &mut Pair) -> Result<Examined, Error> {
+impl<'a> Examination<'a> {
+    fn run(
+        &mut self,
+        pair: &mut Pair,
+        pipeline: &mut Pipeline<'_, '_, 'a>,
+    ) -> Result<Examined, Error> {
+        self.work.reading = pipeline.reading(FULL);
+        self.work.hosts = pipeline.sandbox();
         let fits = pair
             .incremental
             .as_ref()
             .is_none_or(|incremental| incremental.name().base() == Some(pair.full.name().slot()));
-        let none = HashSet::new();
         let mut upper = None;
-        if let Some(source) = &mut pair.incremental {
-            let mut looked = self.first_look(source, true, None, &none)?;
-            let keys = KeySet::new(std::mem::take(&mut looked.index));
-            let replaced = replaced_slots(source.name(), looked.facts());
-            upper = Some((looked, keys, replaced));
+        if let Some(source) = &pair.incremental {
+            let bytes_max = self.plan.incremental_bins_bytes();
+            let context = self.context(None, Arc::default());
+            let looked = self.first_look(pipeline, source, INCREMENTAL, context, bytes_max)?;
+            let replaced = Arc::new(replaced_slots(source.name(), looked.facts()));
+            upper = Some((looked, replaced));
         }
         // An incremental archive that is not whole, or builds on another full one, leaves the full
         // archive's own verdict alone.
-        let above = upper.as_ref().filter(|(looked, ..)| fits && looked.is_whole());
-        let (keys, replaced) = match above {
-            Some((_, keys, replaced)) => (Some(keys), replaced),
-            None => (None, &none),
+        let above = upper.as_ref().filter(|(looked, _)| fits && looked.is_whole());
+        let filter = match above {
+            Some((looked, _)) => {
+                let bytes_max = self.plan.filter_bytes();
+                KeyFilter::build(&looked.keys, bytes_max, &self.space)?.map(Arc::new)
+            }
+            None => None,
         };
-        let mut lower = self.first_look(&mut pair.full, false, keys, replaced)?;
+        let replaced = above.map(|(_, replaced)| Arc::clone(replaced)).unwrap_or_default();
+        let context = self.context(filter.clone(), Arc::clone(&replaced));
+        let bytes_max = self.plan.full_bins_bytes(self.space.bytes_held());
+        let mut lower = self.first_look(pipeline, &pair.full, FULL, context, bytes_max)?;
 
         self.progress.begin("settle");
-        let storages = lower.look.facts.storages.clone();
-        let settled = settle(
-            std::mem::take(&mut lower.index),
-            &storages,
-            above
-                .map(|(looked, keys, replaced)| Upper {
-                    keys,
-                    storages: &looked.look.facts.storages,
-                    replaced,
-                })
-                .as_ref(),
-            self.options.threads.workers,
-        );
+        let mut settled = {
+            let (bins, storages) = (&lower.keys[..], &lower.look.facts.storages[..]);
+            let upper = above.map(|(looked, replaced)| Upper {
+                bins: &looked.keys,
+                storages: &looked.look.facts.storages,
+                filter: filter.as_deref(),
+                replaced,
+            });
+            settle(Lower { bins, storages }, upper, &self.plan, &self.space, &self.found)?
+        };
+        self.work.bins_split = settled.work.bins_split;
+        self.work.bytes_spilled =
+            self.spills.iter().map(|spill| spill.bytes()).sum::<u64>() + settled.work.bytes_spilled;
+        drop(filter);
+        lower.keys.clear();
         let is_pair = above.is_some();
+        if let Some((looked, _)) = &mut upper {
+            looked.keys.clear();
+        }
+        let above = upper.as_ref().filter(|_| is_pair).map(|(looked, _)| looked);
         let mut totals_full = lower.kept.clone();
         totals_full.add(&lower.replaced);
         let mut totals_pair = lower.kept.clone();
-        if let Some((looked, ..)) = above {
+        if let Some(looked) = above {
             totals_pair.add(&looked.kept);
         }
         let offsets = self.correct(
+            pipeline,
             pair,
-            &lower,
-            upper.as_ref().map(|(looked, ..)| looked),
+            (&lower, upper.as_ref().map(|(looked, _)| looked)),
             &settled,
             (&mut totals_full, &mut totals_pair),
         )?;
 
         let merkle_full = match lower.is_whole() {
             true => {
-                let sources = &mut [(&mut pair.full, lower.facts())];
-                self.merkle(sources, &settled.excluded_full, false)?
+                let archives = &[(FULL, &pair.full, lower.facts())];
+                self.merkle(pipeline, archives, &settled.excluded_full, false)?
             }
             false => None,
         };
-        let merkle_pair = match (&mut pair.incremental, above) {
-            (Some(source), Some((looked, ..))) if lower.is_whole() => {
+        let merkle_pair = match (&pair.incremental, above) {
+            (Some(source), Some(looked)) if lower.is_whole() => {
                 let facts = looked.facts();
+                let own = (INCREMENTAL, source, facts);
                 let of_changes = facts.manifest.as_ref().is_some_and(|m| m.persistence.is_some());
                 if of_changes {
-                    self.merkle(&mut [(source, facts)], &settled.excluded_pair, true)?
+                    self.merkle(pipeline, &[own], &settled.excluded_pair, true)?
                 } else {
                     // The first clients that wrote incremental archives named them by the hash of
                     // the whole state.
-                    let sources = &mut [(&mut pair.full, lower.facts()), (source, facts)];
-                    self.merkle(sources, &settled.excluded_pair, false)?
+                    let archives = &[(FULL, &pair.full, lower.facts()), own];
+                    self.merkle(pipeline, archives, &settled.excluded_pair, false)?
                 }
             }
             _ => None,
         };
 
-        let state_full =
-            state(totals_full, merkle_full, &[&lower.facts], &settled.excluded_full, false);
+        let excluded = &settled.excluded_full;
+        let state_full = self.state(totals_full, merkle_full, &[&lower.facts], excluded, false)?;
         let state_pair = match above {
-            Some((looked, ..)) => Some(state(
-                totals_pair,
-                merkle_pair,
-                &[&lower.facts, &looked.facts],
-                &settled.excluded_pair,
-                true,
-            )),
+            Some(looked) => {
+                let (facts, excluded) = ([&lower.facts, &looked.facts], &settled.excluded_pair);
+                Some(self.state(totals_pair, merkle_pair, &facts, excluded, true)?)
+            }
             None => None,
         };
-        self.judge(
-            pair,
-            lower,
-            upper.map(|(looked, ..)| looked),
-            Judged { settled, state_full, state_pair, is_pair, fits, offsets },
-        )
+        let excluded = match is_pair {
+            true => std::mem::take(&mut settled.excluded_pair),
+            false => std::mem::take(&mut settled.excluded_full),
+        };
+        let upper = upper.map(|(looked, _)| looked);
+        let judged = Judged { settled, state_full, state_pair, is_pair, fits, offsets };
+        self.judge(pair, lower, upper, judged, excluded)
+    }
+
+    fn context(&self, filter: Option<Arc<KeyFilter>>, replaced: Arc<HashSet<Slot>>) -> LookContext {
+        LookContext { kernel: self.kernel, filter, replaced }
     }
 
     fn first_look(
         &mut self,
-        source: &mut Source,
-        incremental: bool,
-        keys: Option<&KeySet>,
-        replaced: &HashSet<Slot>,
+        pipeline: &mut Pipeline<'_, '_, 'a>,
+        source: &Source,
+        feed: usize,
+        context: LookContext,
+        bytes_max: usize,
     ) -> Result<Looked, Error> {
         self.progress.begin(format!("read {}", source.label()));
-        let context = LookContext { kernel: self.kernel, budget: &self.budget, keys, replaced };
-        let workers =
-            (0..self.options.threads.workers).map(|_| IndexWorker::new(&context)).collect();
-        let mut look = FirstLook::new(source.name());
-        let (workers, end) = pass(
-            source.read("a first look")?,
-            incremental,
-            self.options.threads.decompressors,
-            workers,
-            &mut look,
-            self.progress,
-        )?;
+        let worker = |spill: &Arc<SpillFile>| {
+            IndexWorker::new(context.clone(), bytes_max, Arc::clone(spill))
+        };
+        let workers = self.spills.iter().map(worker).collect();
+        let look = FirstLook::new(source.name());
+        let is_incremental = feed == INCREMENTAL;
+        let (mut look, workers, end) =
+            pipeline.pass(feed, "a first look", is_incremental, look, workers)?;
         look.finish(end);
         let mut looked = Looked {
             wrong: std::mem::take(&mut look.wrong),
@@ -280,13 +346,13 @@ impl Examination<'_> {
             look,
             kept: Totals::default(),
             replaced: Totals::default(),
-            index: Vec::new(),
+            keys: Vec::new(),
             facts: AccountFacts::default(),
         };
         for worker in workers {
             looked.kept.add(&worker.kept.finish());
             looked.replaced.add(&worker.replaced.finish());
-            looked.index.push(worker.index);
+            looked.keys.push(worker.keys);
             looked.facts.merge(worker.facts);
             looked.wrong.extend(worker.wrong);
             looked.wrong_count += worker.wrong_count;
@@ -299,102 +365,97 @@ impl Examination<'_> {
     /// twice in one storage.
     fn correct(
         &mut self,
-        pair: &mut Pair,
-        lower: &Looked,
-        upper: Option<&Looked>,
-        settled: &Settled,
+        pipeline: &mut Pipeline<'_, '_, 'a>,
+        pair: &Pair,
+        (lower, upper): (&Looked, Option<&Looked>),
+        settled: &Settlement,
         (full, both): (&mut Totals, &mut Totals),
     ) -> Result<Vec<(Place, u64)>, Error> {
-        let mut offsets = Vec::new();
-        let split =
-            settled.corrections.partition_point(|correction| !correction.place.is_incremental());
-        let (below, above) = settled.corrections.split_at(split);
-        let twice: Vec<Place> = settled.twice.iter().map(|twice| twice.place).collect();
-        // Of an archive that is not whole no sum will be compared.
-        if lower.is_whole() {
-            let source = &mut pair.full;
-            self.correct_one(source, lower, below, &twice, (full, both), &mut offsets)?;
+        let mut counts = [0u64; 2];
+        let mut corrections = settled.corrections.reader(self.plan.reader_bytes())?;
+        while let Some(Correction { place, .. }) = corrections.next()? {
+            counts[usize::from(place.is_incremental())] += 1;
         }
-        if let (Some(source), Some(looked)) = (&mut pair.incremental, upper) {
-            self.correct_one(source, looked, above, &twice, (full, both), &mut offsets)?;
+        let archives = [
+            // Of an archive that is not whole no sum will be compared.
+            (FULL, Some(&pair.full), Some(lower).filter(|lower| lower.is_whole())),
+            (INCREMENTAL, pair.incremental.as_ref(), upper),
+        ];
+        let mut offsets = Vec::new();
+        for (feed, source, looked) in archives {
+            let (Some(source), Some(looked)) = (source, looked) else { continue };
+            let count = counts[feed];
+            if count == 0 {
+                continue;
+            }
+            let label = source.label();
+            self.progress.begin(format!("look again at {count} records of {label}"));
+            self.progress.expect_bytes(source.bytes().unwrap_or(0));
+            let reason = format!("{count} records are older versions");
+            let twice = settled.twice.iter().map(|twice| twice.place).collect();
+            let bytes_max = self.plan.reader_bytes();
+            let choice = Corrections::new(&settled.corrections, twice, bytes_max)?;
+            let look = SecondLook::new(Storages::of(looked.facts()), choice);
+            let workers = self.spills.iter().map(|_| CorrectionWorker::new(self.kernel)).collect();
+            let is_incremental = feed == INCREMENTAL;
+            let (_, workers, _) = pipeline.pass(feed, &reason, is_incremental, look, workers)?;
+            for mut worker in workers {
+                self.work.records_looked_at_again += worker.looked_at;
+                offsets.append(&mut worker.offsets);
+                worker.apply(full, both);
+            }
         }
         Ok(offsets)
     }
 
-    fn correct_one(
-        &mut self,
-        source: &mut Source,
-        looked: &Looked,
-        corrections: &[Correction],
-        twice: &[Place],
-        (full, both): (&mut Totals, &mut Totals),
-        offsets: &mut Vec<(Place, u64)>,
-    ) -> Result<(), Error> {
-        let Some(first) = corrections.first() else { return Ok(()) };
-        self.progress.begin(format!(
-            "look again at {} records of {}",
-            corrections.len(),
-            source.label()
-        ));
-        self.progress.expect_bytes(source.bytes().unwrap_or(0));
-        let reason = format!("{} records are older versions", corrections.len());
-        let workers = (0..self.options.threads.workers)
-            .map(|_| CorrectionWorker::new(corrections, twice, self.kernel))
-            .collect();
-        let (workers, _) = pass(
-            source.read(&reason)?,
-            first.place.is_incremental(),
-            self.options.threads.decompressors,
-            workers,
-            &mut SecondLook::new(looked.facts()),
-            self.progress,
-        )?;
-        for mut worker in workers {
-            self.work.records_looked_at_again += worker.looked_at;
-            offsets.append(&mut worker.offsets);
-            worker.apply(full, both);
+    /// The state in a view: newest versions only.
+    fn state(
+        &self,
+        totals: Totals,
+        merkle: Option<Merkle>,
+        facts: &[&AccountFacts],
+        excluded: &Sorted<Place>,
+        is_pair: bool,
+    ) -> Result<State, Error> {
+        let stakes = facts.iter().flat_map(|facts| facts.stakes.iter().copied()).collect();
+        let mut stakes: Vec<StakeFact> = self.counting(stakes, |fact| fact.spot.place, excluded)?;
+        stakes.sort_unstable_by_key(|fact| fact.key);
+        let votes = facts.iter().flat_map(|facts| facts.votes.iter().copied()).collect();
+        let mut votes: Vec<VoteFact> = self.counting(votes, |fact| fact.spot.place, excluded)?;
+        votes.sort_unstable_by_key(|fact| fact.key);
+        let mut sysvars = Sysvars::default();
+        for (number, facts) in facts.iter().enumerate() {
+            let below = is_pair && number == 0;
+            sysvars.merge(if below { &facts.sysvars_kept } else { &facts.sysvars });
         }
-        Ok(())
+        Ok(State { totals, merkle, stakes, votes, sysvars })
+    }
+
+    /// The facts of records that are not excluded.
+    fn counting<F>(
+        &self,
+        mut facts: Vec<F>,
+        place_of: fn(&F) -> Place,
+        excluded: &Sorted<Place>,
+    ) -> Result<Vec<F>, Error> {
+        facts.sort_unstable_by_key(place_of);
+        let mut excluded = Excluded::new(excluded, self.plan.reader_bytes())?;
+        let mut counting = Vec::with_capacity(facts.len());
+        for fact in facts {
+            if excluded.counts(place_of(&fact))? {
+                counting.push(fact);
+            }
+        }
+        Ok(counting)
     }
 }
 
 /// What the checks need from the examination.
 struct Judged {
-    settled: Settled,
+    settled: Settlement,
     state_full: State,
     state_pair: Option<State>,
     is_pair: bool,
     fits: bool,
     offsets: Vec<(Place, u64)>,
-}
-
-/// The state in a view: newest versions only.
-fn state(
-    totals: Totals,
-    merkle: Option<Merkle>,
-    facts: &[&AccountFacts],
-    excluded: &[Place],
-    is_pair: bool,
-) -> State {
-    let counts = |place: Place| excluded.binary_search(&place).is_err();
-    let mut stakes: Vec<StakeFact> = facts
-        .iter()
-        .flat_map(|facts| &facts.stakes)
-        .filter(|fact| counts(fact.spot.place))
-        .copied()
-        .collect();
-    stakes.sort_unstable_by_key(|fact| fact.key);
-    let mut votes: Vec<VoteFact> = facts
-        .iter()
-        .flat_map(|facts| &facts.votes)
-        .filter(|fact| counts(fact.spot.place))
-        .copied()
-        .collect();
-    votes.sort_unstable_by_key(|fact| fact.key);
-    let mut sysvars = Sysvars::default();
-    for (number, facts) in facts.iter().enumerate() {
-        let below = is_pair && number == 0;
-        sysvars.merge(if below { &facts.sysvars_kept } else { &facts.sysvars });
-    }
-    State { totals, merkle, stakes, votes, sysvars }
 }

@@ -252,7 +252,7 @@ fn an_archive_that_changes_after_it_was_verified_gives_no_complete_answer() {
 fn manifest(archive: &Path) -> Manifest {
     let mut bytes = Vec::new();
     let mut wanted = false;
-    let end = read_archive(archive, 1, &Progress::default(), |event| {
+    let end = read_archive(archive, &Options::for_cores(1), &Progress::default(), |event| {
         match event {
             TarEvent::Member(member) => {
                 wanted =

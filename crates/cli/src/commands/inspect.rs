@@ -79,11 +79,6 @@ fn file_name(path: &Path) -> String {
     path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
-/// The threads that decompress.
-fn decompressors(common: &CommonOptions) -> usize {
-    common.scan().threads.decompressors
-}
-
 /// The end of an answer from bytes that may be damaged.
 fn outcome(file: &Path, damage: Option<String>) -> Result<Exit, Failure> {
     match damage {

@@ -1,5 +1,7 @@
 //! From what was looked at to verdicts: one for the full archive, one for the pair.
 
+use std::sync::Arc;
+
 use super::{Examination, Examined, Judged, Looked};
 use crate::{
     Answer, Error, NOT_COVERED, Pair, Recomputed, Report, Source, Stated, StorageHead, Verdict,
@@ -7,6 +9,8 @@ use crate::{
     checks::{Computed, Naming, State, Subject, check},
     findings::Findings,
     first_look::ArchiveFacts,
+    pass::batch::Place,
+    spill::sorted::Sorted,
     verdict::outcomes,
 };
 
@@ -17,6 +21,7 @@ impl Examination<'_> {
         lower: Looked,
         upper: Option<Looked>,
         judged: Judged,
+        excluded: Sorted<Place>,
     ) -> Result<Examined, Error> {
         self.progress.begin("check");
         let upper_storages: &[StorageHead] =
@@ -60,15 +65,12 @@ impl Examination<'_> {
         self.work.bytes_read = self.progress.bytes_read();
         self.work.bytes_unpacked = self.progress.bytes_unpacked();
         self.work.records = self.progress.records();
-        let excluded = match judged.is_pair {
-            true => judged.settled.excluded_pair,
-            false => judged.settled.excluded_full,
-        };
         Ok(Examined {
             report: Report { archives, work: self.work.clone() },
             full: lower.look.facts,
             incremental: upper.map(|upper| upper.look.facts),
             excluded,
+            found: Arc::clone(&self.found),
         })
     }
 

@@ -1,8 +1,10 @@
-//! What a verdict does not depend on: threads, kernels, how the bytes are packed. And what keeps
-//! one from being given: memory, and a request to stop.
+//! What a verdict does not depend on: tiles, memory, kernels, how the bytes are packed. And what
+//! keeps one from being given: a request to stop.
+
+use std::path::PathBuf;
 
 use icecore_hash::Kernel;
-use icecore_restore::{Answer, CheckId, Error, Options, Pair, Progress, Threads, Verdict, verify};
+use icecore_restore::{Answer, CheckId, Error, Options, Pair, Progress, Verdict, verify};
 use lz4_flex::frame::{BlockMode, BlockSize, FrameInfo};
 
 use crate::{
@@ -24,28 +26,60 @@ fn without_container(mut verdict: Verdict) -> Verdict {
     verdict
 }
 
-#[test]
-fn threads_and_kernels_make_no_difference() {
+/// The pairs whose verdicts are compared.
+fn pairs() -> Vec<(PathBuf, Option<PathBuf>)> {
     let mut pairs = vec![(tiny_full(), Some(tiny_incremental()))];
-    pairs.extend(shared("old-2.3-merkle").map(|folder| archives_in(&folder)));
-    pairs.extend(shared("old-2.3-lattice").map(|folder| archives_in(&folder)));
-    pairs.extend(
-        shared("damaged/same-key-twice-in-one-storage-identical").map(|at| archives_in(&at)),
-    );
-    for (full, incremental) in pairs {
-        let verdicts = |threads: Threads, kernel: Option<Kernel>| {
-            let options = Options { threads, kernel, ..Options::for_cores(1) };
+    for name in
+        ["old-2.3-merkle", "old-2.3-lattice", "damaged/same-key-twice-in-one-storage-identical"]
+    {
+        pairs.extend(shared(name).map(|folder| archives_in(&folder)));
+    }
+    pairs
+}
+
+#[test]
+fn tiles_and_kernels_make_no_difference() {
+    for (full, incremental) in pairs() {
+        let verdicts = |cores: usize, tiles: &str, kernel: Option<Kernel>| {
+            let tiles = tiles.parse().expect("a plan");
+            let options = Options { tiles, kernel, ..Options::for_cores(cores) };
             verify_files_with(&full, incremental.as_deref(), &options)
                 .expect("the archives can be read")
                 .archives
         };
-        let one = verdicts(Threads::for_cores(1), None);
-        for cores in [2, 7] {
-            assert_eq!(verdicts(Threads::for_cores(cores), None), one, "{cores} threads");
+        let one = verdicts(1, "decompress=1,hash=1", None);
+        for (cores, tiles) in [
+            (2, "hash=2"),
+            (7, "hash=7,decompress=4"),
+            (1, "hash=32,decompress=32"),
+            (2, "read+split+parse"),
+            (2, "read+split,hash=1"),
+        ] {
+            assert_eq!(verdicts(cores, tiles, None), one, "{tiles}");
         }
-        let uneven = Threads { decompressors: 3, workers: 5 };
-        assert_eq!(verdicts(uneven, Some(Kernel::Portable)), one, "the portable kernel");
+        let portable = verdicts(1, "decompress=3,hash=5", Some(Kernel::Portable));
+        assert_eq!(portable, one, "the portable kernel");
     }
+}
+
+#[test]
+fn memory_makes_no_difference_and_what_does_not_fit_is_spilled() {
+    let mut spilled = 0;
+    for (full, incremental) in pairs() {
+        let report = |memory_bytes_max| {
+            let options = Options { memory_bytes_max, ..Options::for_cores(2) };
+            verify_files_with(&full, incremental.as_deref(), &options)
+                .expect("the archives can be read")
+        };
+        let plenty = report(1 << 30);
+        assert_eq!(plenty.work.bytes_spilled, 0);
+        for bytes in [1 << 20, 64 << 10] {
+            let scarce = report(bytes);
+            assert_eq!(scarce.archives, plenty.archives, "{bytes} bytes of memory");
+            spilled += scarce.work.bytes_spilled;
+        }
+    }
+    assert!(spilled > 0, "memory was not scarce");
 }
 
 /// Many wrong records, more than are told: which of them are told depends on nothing but the
@@ -124,17 +158,6 @@ fn any_container_gives_the_same_verdict() {
     for (number, (extension, bytes)) in odd.iter().enumerate() {
         assert!(unpack(bytes).is_ok_and(|unpacked| unpacked == tar), "container {number}");
         assert_eq!(verdict(extension, bytes), expected, "container {number}");
-    }
-}
-
-#[test]
-fn an_index_beyond_the_memory_limit_is_an_error() {
-    for (full, incremental) in [(tiny_full(), None), (tiny_full(), Some(tiny_incremental()))] {
-        let options = Options { memory_bytes_max: 4096, ..Options::for_cores(2) };
-        let error = verify_files_with(&full, incremental.as_deref(), &options);
-        let error = error.expect_err("the index needs more");
-        assert!(matches!(error, Error::Memory { limit: 4096, .. }), "{error}");
-        assert!(error.to_string().contains("--memory-limit"), "{error}");
     }
 }
 

@@ -9,7 +9,7 @@ use icecore_archive::{
 use icecore_restore::read_archive;
 use serde::Serialize;
 
-use super::{decompressors, outcome, watch_stream};
+use super::{outcome, watch_stream};
 use crate::{
     exit::{Exit, Failure},
     options::CommonOptions,
@@ -46,7 +46,7 @@ pub(super) fn run(common: &CommonOptions, file: &Path) -> Result<Exit, Failure> 
     let mut written = Ok(());
     let mut is_first = true;
     let mut foreign = None;
-    let end = read_archive(file, decompressors(common), &watch.progress, |event| {
+    let end = read_archive(file, &common.scan(), &watch.progress, |event| {
         let TarEvent::Member(TarMember { offset, path, kind, size, .. }) = event else {
             return ControlFlow::Continue(());
         };

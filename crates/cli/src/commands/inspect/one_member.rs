@@ -8,7 +8,7 @@ use icecore_archive::{
 };
 use icecore_restore::read_archive;
 
-use super::{decompressors, watch_stream};
+use super::watch_stream;
 use crate::{exit::Failure, options::CommonOptions};
 
 /// What became of the member.
@@ -27,13 +27,13 @@ pub(super) enum Found {
 pub(super) fn read_member(
     common: &CommonOptions,
     file: &Path,
-    is_wanted: impl Fn(&MemberKind) -> bool,
-    mut take: impl FnMut(&[u8]) -> ControlFlow<()>,
+    is_wanted: impl Fn(&MemberKind) -> bool + Sync,
+    mut take: impl FnMut(&[u8]) -> ControlFlow<()> + Send,
 ) -> Result<Found, Failure> {
     let watch = watch_stream(common)?;
     let mut is_open = false;
     let mut found = Found::Missing;
-    let end = read_archive(file, decompressors(common), &watch.progress, |event| {
+    let end = read_archive(file, &common.scan(), &watch.progress, |event| {
         match event {
             TarEvent::Member(member) => {
                 let kind = classify(&member.path, member.kind);

@@ -10,7 +10,7 @@ use icecore_types::{Hash, Slot};
 use serde::Serialize;
 
 use self::look::Look;
-use super::{bank::Bank, decompressors};
+use super::bank::Bank;
 use crate::{
     exit::{Exit, Failure},
     options::CommonOptions,
@@ -105,7 +105,7 @@ pub(super) fn run(common: &CommonOptions, file: &Path) -> Result<Exit, Failure> 
     let watch = common.watch()?;
     let mut look = Look::new(file)?;
     look.first_frame(file)?;
-    let end = read_archive(file, decompressors(common), &watch.progress, |event| {
+    let end = read_archive(file, &common.scan(), &watch.progress, |event| {
         look.event(event);
         ControlFlow::Continue(())
     })?;

@@ -1,0 +1,105 @@
+//! Where a pass gets an archive's bytes: a file read at the speed of the disk, or standard input
+//! with, perhaps, a copy of it kept for a second look.
+//!
+//! Everything is opened before the tiles are closed in; [`policy`](Feed::policy) says what the
+//! reading tile needs of the kernel after that.
+
+use std::sync::Arc;
+
+use icecore_disk::{Input, Scratch, SequentialReader};
+use icecore_tile::Policy;
+
+use crate::Error;
+
+/// Standard input's file descriptor.
+const STANDARD_INPUT: i32 = 0;
+
+/// An open source of compressed bytes.
+pub(crate) enum Feed {
+    /// A file.
+    File {
+        reader: Box<SequentialReader>,
+        /// Whether anything was read of it.
+        used: bool,
+    },
+    /// Standard input; what is read is kept, if there is scratch.
+    Standard { input: Input, scratch: Option<Arc<Scratch>>, used: bool },
+    /// What was kept of standard input.
+    Kept { scratch: Arc<Scratch>, offset: u64 },
+}
+
+impl Feed {
+    /// Goes to the first byte; `reason` says why, should it not be possible.
+    pub(crate) fn begin(&mut self, reason: &str) -> Result<(), Error> {
+        match self {
+            Self::File { used: false, .. } | Self::Standard { used: false, .. } => {}
+            Self::File { reader, .. } => reader.restart()?,
+            Self::Standard { scratch: Some(scratch), .. } => {
+                *self = Self::Kept { scratch: Arc::clone(scratch), offset: 0 };
+            }
+            Self::Standard { scratch: None, .. } => {
+                return Err(Error::NeedsScratch { reason: reason.to_string() });
+            }
+            Self::Kept { offset, .. } => *offset = 0,
+        }
+        Ok(())
+    }
+
+    /// Fills the space, less only where chunks of the file end; 0 at the end.
+    pub(crate) fn fill(&mut self, space: &mut [u8]) -> Result<usize, Error> {
+        match self {
+            Self::File { reader, used } => {
+                *used = true;
+                let Some(bytes) = reader.next()? else { return Ok(0) };
+                space[..bytes.len()].copy_from_slice(bytes);
+                Ok(bytes.len())
+            }
+            Self::Standard { input, scratch, used } => {
+                *used = true;
+                let count = input.read(space)?;
+                if let Some(scratch) = scratch {
+                    scratch.append(&space[..count])?;
+                }
+                Ok(count)
+            }
+            Self::Kept { scratch, offset } => {
+                let count = scratch.read_at(*offset, space)?;
+                *offset += count as u64;
+                Ok(count)
+            }
+        }
+    }
+
+    /// What reading it asks of the kernel.
+    pub(crate) fn policy(&self) -> Policy {
+        match self {
+            Self::File { reader, .. } => {
+                let mut policy = Policy::none();
+                for descriptor in reader.descriptors() {
+                    policy = match descriptor {
+                        icecore_disk::ReaderDescriptor::ReadAt(file) => policy.read_at(file),
+                        icecore_disk::ReaderDescriptor::Ring(ring) => policy.ring(ring),
+                    };
+                }
+                policy
+            }
+            Self::Standard { scratch, .. } => {
+                let policy = Policy::none().read(STANDARD_INPUT);
+                match scratch {
+                    Some(scratch) => policy.read_at(scratch.raw_fd()).write_at(scratch.raw_fd()),
+                    None => policy,
+                }
+            }
+            Self::Kept { scratch, .. } => Policy::none().read_at(scratch.raw_fd()),
+        }
+    }
+
+    /// How it is read, for the report.
+    pub(crate) fn method(&self) -> String {
+        match self {
+            Self::File { reader, .. } => reader.method_used().to_string(),
+            Self::Standard { .. } => "standard input".to_string(),
+            Self::Kept { .. } => "positioned reads of scratch".to_string(),
+        }
+    }
+}
