@@ -13,6 +13,8 @@ use icecore_hash::{Kernel, LatticeSum};
 use icecore_types::{AccountRef, LATTICE_BYTES, LatticeHash, Pubkey};
 use solana_lattice_hash::lt_hash::LtHash;
 
+use crate::blake3_sum::{add, collect, hasher, output};
+
 /// Bytes of account data that are measured.
 const DATA_BYTES: [usize; 5] = [0, 165, 500, 1_000, 10_000];
 
@@ -23,15 +25,14 @@ const ROUND_BYTES: usize = 4 << 20;
 /// the rounds are undisturbed.
 const ROUND_ACCOUNTS: usize = 2_000;
 
-/// Interleaved rounds, unless the first argument is another number.
-const ROUNDS: usize = 200;
+/// Interleaved rounds, unless others are asked for.
+pub(crate) const ROUNDS: usize = 200;
 
 const BLOCK_BYTES: usize = 64;
 const CHUNK_BYTES: usize = 1024;
 
-/// Prints a table of accounts per second and of ratios. The first argument is the number of rounds.
-pub(crate) fn run(arguments: &[String]) {
-    let rounds = arguments.first().and_then(|text| text.parse().ok()).unwrap_or(ROUNDS);
+/// Prints a table of accounts per second and of ratios.
+pub(crate) fn run(rounds: usize) {
     println!("lattice hashes, thousand accounts per second and core, best of {rounds} rounds");
     for data_bytes in DATA_BYTES {
         let accounts = Accounts::new(data_bytes);
@@ -101,9 +102,7 @@ fn peers(data_bytes: usize) -> Vec<Contender> {
         contender("blake3", |accounts| {
             let mut sum = LatticeHash::default();
             for account in accounts {
-                let mut output = [0; LATTICE_BYTES];
-                hasher(account).finalize_xof().fill(&mut output);
-                add(&mut sum, &output);
+                add(&mut sum, &output(account));
             }
             sum
         }),
@@ -127,39 +126,6 @@ fn peers(data_bytes: usize) -> Vec<Contender> {
         }));
     }
     peers
-}
-
-/// One account's input as the reference client feeds it: collected first if it is small.
-fn hasher(account: &AccountRef<'_>) -> blake3::Hasher {
-    let mut hasher = blake3::Hasher::new();
-    if account.data.len() <= 200 {
-        let mut input = [0; 273];
-        let length = collect(account, &mut input);
-        hasher.update(&input[..length]);
-    } else {
-        hasher.update(&account.lamports.to_le_bytes());
-        hasher.update(account.data);
-        hasher.update(&[u8::from(account.executable)]);
-        hasher.update(account.owner.as_bytes());
-        hasher.update(account.pubkey.as_bytes());
-    }
-    hasher
-}
-
-/// Writes an account's input to the start of `input`; its length.
-fn collect(account: &AccountRef<'_>, input: &mut [u8]) -> usize {
-    let mut length = 0;
-    for piece in [
-        &account.lamports.to_le_bytes()[..],
-        account.data,
-        &[u8::from(account.executable)],
-        account.owner.as_bytes(),
-        account.pubkey.as_bytes(),
-    ] {
-        input[length..][..piece.len()].copy_from_slice(piece);
-        length += piece.len();
-    }
-    length
 }
 
 /// The output for an input of one chunk, by the crate's code for `platform`.
@@ -190,12 +156,6 @@ fn one_chunk(platform: Platform, account: &AccountRef<'_>) -> [u8; LATTICE_BYTES
     let flags = flags(last) | END_AND_ROOT;
     platform.xof_many(&value, &blocks[last], last_bytes, 0, flags, &mut output);
     output
-}
-
-fn add(sum: &mut LatticeHash, output: &[u8; LATTICE_BYTES]) {
-    for (lane, pair) in sum.lanes.iter_mut().zip(output.as_chunks::<2>().0) {
-        *lane = lane.wrapping_add(u16::from_le_bytes(*pair));
-    }
 }
 
 /// Accounts whose data lies back to back, as in a storage.

@@ -1,27 +1,62 @@
-//! Benchmarks that print ratios against a peer or a bound measured in the same run.
+//! Data generators, and benchmarks that print ratios against a peer or a bound measured in the same
+//! run.
 //!
 //! ```sh
 //! cargo run --release -p icecore-benches -- lattice [ROUNDS]
-//! cargo run --release -p icecore-benches -- verify DIR [ROUNDS]
+//! cargo run --release -p icecore-benches -- generate DIR --accounts 1000000 --incremental 5
+//! cargo run --release -p icecore-benches -- bound DIR [ROUNDS] [--json FILE]
 //! ```
 //!
-//! What it does *not* do: fail. Machines are shared and noisy; figures go into
+//! What it does *not* do: fail because of a figure. Machines are shared and noisy; figures go into
 //! `docs/benchmarks.md` with their command.
 
+mod blake3_sum;
+mod bound;
+mod generate;
 mod lattice;
-mod verify;
 
 use std::process::ExitCode;
 
+use clap::{Parser, Subcommand};
+
+/// What ends a command early, in words.
+type Failure = Box<dyn std::error::Error>;
+
+/// Data generators and benchmarks.
+#[derive(Parser)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Lattice hashes per second and core, beside the peers
+    Lattice {
+        /// Interleaved rounds; the best counts
+        #[arg(default_value_t = lattice::ROUNDS)]
+        rounds: usize,
+    },
+    /// Writes archives of any size and shape that are consistent
+    Generate(generate::Arguments),
+    /// Verification of the best pair in a folder, against what the machine allows
+    Bound(bound::Arguments),
+}
+
 fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    match arguments.split_first() {
-        Some((name, rest)) if name == "lattice" => lattice::run(rest),
-        Some((name, rest)) if name == "verify" && !rest.is_empty() => verify::run(rest),
-        _ => {
-            eprintln!("usage: icecore-benches lattice [ROUNDS] | verify DIR [ROUNDS]");
-            return ExitCode::from(2);
+    let done = match Arguments::parse().command {
+        Command::Lattice { rounds } => {
+            lattice::run(rounds);
+            Ok(())
+        }
+        Command::Generate(arguments) => generate::run(&arguments),
+        Command::Bound(arguments) => bound::run(&arguments),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("error: {failure}");
+            ExitCode::FAILURE
         }
     }
-    ExitCode::SUCCESS
 }

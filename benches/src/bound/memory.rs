@@ -1,0 +1,44 @@
+//! The highest anonymous and shared memory of this process while something runs, sampled by a
+//! thread. What processes of their own would take is not in it.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use icecore_disk::memory_use;
+
+/// Time between two samples.
+const PERIOD: Duration = Duration::from_millis(5);
+
+/// Samples until it is stopped.
+pub(super) struct Sampler {
+    stopped: Arc<AtomicBool>,
+    thread: JoinHandle<u64>,
+}
+
+impl Sampler {
+    pub(super) fn start() -> Self {
+        let stopped = Arc::new(AtomicBool::new(false));
+        let seen = stopped.clone();
+        let thread = thread::spawn(move || {
+            let mut peak = 0;
+            while !seen.load(Ordering::Relaxed) {
+                peak = peak.max(memory_use().unwrap_or_default().resident);
+                thread::sleep(PERIOD);
+            }
+            peak
+        });
+        Self { stopped, thread }
+    }
+
+    /// The highest sample, in bytes; 0 where the kernel tells nothing.
+    pub(super) fn stop(self) -> u64 {
+        self.stopped.store(true, Ordering::Relaxed);
+        self.thread.join().expect("the sampler does not panic")
+    }
+}
