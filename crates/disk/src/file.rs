@@ -7,6 +7,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use rustix::fs::{Advice, fadvise};
+
 use crate::Error;
 
 /// A file opened for reading by position.
@@ -29,6 +31,12 @@ impl File {
             return Err(Error::new(path, "read", source));
         }
         Ok(Self { file, path: path.to_path_buf(), bytes: metadata.len() })
+    }
+
+    /// Says that small pieces far apart will be read: nothing is read ahead then.
+    pub fn expect_scattered_reads(&self) {
+        // A hint; a file system that does not take it reads more than is needed.
+        let _ = fadvise(&self.file, 0, None, Advice::Random);
     }
 
     /// The path it was opened by.

@@ -79,6 +79,11 @@ impl Scratch {
         Ok(count)
     }
 
+    /// The open file.
+    pub(crate) fn file(&self) -> &fs::File {
+        &self.file
+    }
+
     /// The descriptor, for a system call filter that names what it allows.
     pub fn raw_fd(&self) -> RawFd {
         self.file.as_raw_fd()

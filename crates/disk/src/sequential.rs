@@ -41,6 +41,8 @@ use positioned::Positioned;
 use ring::Ring;
 use source::Source;
 
+pub(crate) use source::set_direct;
+
 /// How a file is read from front to back.
 #[derive(Debug, Clone, Copy)]
 pub struct ReadOptions {

@@ -22,6 +22,8 @@ mod read;
 mod shape;
 pub(crate) mod slots;
 mod split;
+#[cfg(test)]
+mod tests;
 pub(crate) mod walk;
 mod work;
 

@@ -115,6 +115,7 @@ const BLOCKS_LOOKED_AT_MAX: usize = 288;
 /// Whether a file goes on behind its first zstd frame.
 pub(crate) fn file_has_frames(path: &Path) -> Result<bool, Error> {
     let file = File::open(path)?;
+    file.expect_scattered_reads();
     let mut first = [0; HOPPER_BYTES];
     let count = file.read_at(0, &mut first)?;
     let Some((mut hopper, mut hop)) = FrameHopper::new(0, &first[..count]) else {

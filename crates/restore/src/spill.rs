@@ -21,7 +21,7 @@ use std::{
     os::fd::RawFd,
     path::{Path, PathBuf},
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -91,10 +91,10 @@ impl SpillSpace {
         Self { folder, gauge: Arc::default() }
     }
 
-    /// A new file.
+    /// A new file, made when something is spilled or its descriptor is asked for.
     pub(crate) fn file(&self) -> Arc<SpillFile> {
-        let scratch = Scratch::create(&self.folder).map_err(SpillError::from);
-        Arc::new(SpillFile { scratch, gauge: Arc::clone(&self.gauge) })
+        let (folder, gauge) = (self.folder.clone(), Arc::clone(&self.gauge));
+        Arc::new(SpillFile { folder, scratch: OnceLock::new(), gauge })
     }
 
     /// Counts bytes as held.
@@ -108,6 +108,7 @@ impl SpillSpace {
     }
 
     /// The most that was held at once.
+    #[cfg(test)]
     pub(crate) fn bytes_held_max(&self) -> u64 {
         self.gauge.bytes_max.load(Ordering::Relaxed)
     }
@@ -122,13 +123,15 @@ fn hold(gauge: &Arc<Gauge>, bytes: usize) -> Held {
 /// A nameless file for spilled data, shared by threads.
 #[derive(Debug)]
 pub(crate) struct SpillFile {
-    scratch: Result<Scratch, SpillError>,
+    folder: PathBuf,
+    scratch: OnceLock<Result<Scratch, SpillError>>,
     gauge: Arc<Gauge>,
 }
 
 impl SpillFile {
     fn scratch(&self) -> Result<&Scratch, SpillError> {
-        self.scratch.as_ref().map_err(SpillError::clone)
+        let create = || Scratch::create(&self.folder).map_err(SpillError::from);
+        self.scratch.get_or_init(create).as_ref().map_err(SpillError::clone)
     }
 
     /// Gives out room in one piece; returns its offset.
@@ -150,12 +153,16 @@ impl SpillFile {
 
     /// Bytes spilled so far.
     pub(crate) fn bytes(&self) -> u64 {
-        self.scratch.as_ref().map_or(0, Scratch::bytes)
+        match self.scratch.get() {
+            Some(Ok(scratch)) => scratch.bytes(),
+            Some(Err(_)) | None => 0,
+        }
     }
 
-    /// The descriptor, for a sandbox; `None` when the folder refused the file.
+    /// The descriptor, for a sandbox in which the file could not be made any more; `None` when the
+    /// folder refused it, which is an error only for who must spill.
     pub(crate) fn raw_fd(&self) -> Option<RawFd> {
-        self.scratch.as_ref().ok().map(Scratch::raw_fd)
+        self.scratch().ok().map(Scratch::raw_fd)
     }
 
     /// Counts bytes as held.

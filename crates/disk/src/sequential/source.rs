@@ -80,7 +80,7 @@ fn is_cached(file: &fs::File, bytes: u64) -> bool {
 }
 
 /// Switches direct reads on or off; on, one block is read: some file systems refuse only that.
-fn set_direct(file: &fs::File, direct: bool) -> io::Result<()> {
+pub(crate) fn set_direct(file: &fs::File, direct: bool) -> io::Result<()> {
     let mut flags = fcntl_getfl(file)?;
     flags.set(OFlags::DIRECT, direct);
     fcntl_setfl(file, flags)?;

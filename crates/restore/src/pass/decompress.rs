@@ -119,6 +119,8 @@ impl DecompressTile {
         let taken = offered - input.len();
         match decoded {
             Ok(step) => {
+                #[cfg(test)]
+                super::tests::trespass("decompress", &space[..step.written]);
                 self.filled += step.written;
                 self.is_full = step.written == space_bytes && !step.frame_done;
                 if let Some((fragment, from)) = &mut self.piece {

@@ -175,6 +175,8 @@ impl<'env> ParseTile<'env> {
         let length = block.len();
         self.block = None;
         self.records.clear();
+        #[cfg(test)]
+        super::tests::trespass("parse", &space[..length]);
         let flow = walk.block(&space[..length], &mut self.records)?;
         self.progress.add_unpacked(length);
         self.progress.add_records(self.records.count);

@@ -65,6 +65,8 @@ impl Tile for ReadTile<'_> {
         let output = &mut ports.outputs[0];
         let Some(space) = output.space(CHUNK_BYTES)? else { return Ok(Activity::Idle) };
         let count = feed.fill(&mut space[..CHUNK_BYTES])?;
+        #[cfg(test)]
+        super::tests::trespass("read", &space[..count]);
         if count == 0 {
             self.has_ended = true;
         } else {

@@ -137,6 +137,8 @@ impl<'env> SplitTile<'env> {
         let Some((chunk, from)) = &self.chunk else { return Ok(()) };
         let (chunk, from) = (chunk.clone(), *from);
         let bytes = chunk.bytes();
+        #[cfg(test)]
+        super::tests::trespass("split", bytes);
         let kind = match self.kind {
             Some(kind) => kind,
             None => {

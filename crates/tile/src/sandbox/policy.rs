@@ -118,9 +118,11 @@ impl Policy {
         self.grants.iter().copied()
     }
 
-    /// The grants in words, for reports.
+    /// The system calls that are allowed on some descriptor, each once.
     pub fn names(&self) -> Vec<String> {
-        self.iter().map(|grant| grant.to_string()).collect()
+        let rights: BTreeSet<Right> = self.iter().map(|grant| grant.right).collect();
+        let calls = rights.into_iter().flat_map(|right| right.system_calls());
+        calls.map(|call| (*call).to_string()).collect()
     }
 
     fn grant(mut self, right: Right, descriptor: RawFd) -> Self {
