@@ -207,6 +207,16 @@ impl StorageReader {
         }
     }
 
+    /// Records given so far.
+    pub fn records(&self) -> u32 {
+        self.records
+    }
+
+    /// Bytes kept of a record that was begun and not given.
+    pub fn begun_bytes(&self) -> usize {
+        self.joined.len()
+    }
+
     /// Bytes of the record that was begun and not given, when `next` is the input that follows: what
     /// a [`Joined`](StorageEvent::Joined) would have, so that there can be room for it. 0 between
     /// records, and when `next` does not complete its header.

@@ -13,6 +13,7 @@ use crate::{
     layer::Words,
     link::{Consumer, Producer},
     metrics::Counters,
+    object::Object,
     tile::{Ports, Tile},
     topology::{LinkLayout, TileDeclaration, TileLayout, Use, layout::Extent},
     workspace::Workspace,
@@ -43,6 +44,8 @@ pub(crate) struct SeatLayout {
     pub(crate) own: TileLayout,
     inputs: Vec<InputLayout>,
     outputs: Vec<OutputLayout>,
+    /// Objects, and whether the tile writes them.
+    objects: Vec<(Extent, bool)>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -91,12 +94,22 @@ impl SeatLayout {
             let link = link(name);
             OutputLayout { consumer_bells: link.consumers.iter().map(bell).collect(), link }
         };
+        let object = |(how, name): &(Use, String)| {
+            let is_writable = match how {
+                Use::Produces | Use::Consumes => return None,
+                Use::Reads => false,
+                Use::Writes => true,
+            };
+            let position = declared.objects.iter().position(|object| object.name == *name);
+            Some((layout.objects[position.expect("names were validated")], is_writable))
+        };
         Self {
             number,
             arena_bytes: tile.arena_bytes,
             own: layout.tiles[number],
             inputs: tile.links(Use::Consumes).map(input).collect(),
             outputs: tile.links(Use::Produces).map(output).collect(),
+            objects: tile.uses.iter().filter_map(object).collect(),
         }
     }
 
@@ -107,6 +120,7 @@ impl SeatLayout {
         for link in links.chain(self.outputs.iter().map(|output| &output.link)) {
             numbers.extend([link.ring.workspace, link.progress.workspace, link.data.workspace]);
         }
+        numbers.extend(self.objects.iter().map(|(extent, _)| extent.workspace));
         numbers.sort_unstable();
         numbers.dedup();
         numbers
@@ -136,12 +150,16 @@ impl SeatLayout {
                 output.consumer_bells.iter().map(|bell| memory.bell(bell)).collect(),
             )
         };
+        let object = |(extent, is_writable): &(Extent, bool)| {
+            Object::new(memory.words(extent), *is_writable)
+        };
         Seat {
             number: self.number,
             tile,
             inputs: self.inputs.iter().map(consumer).collect(),
             ports: Ports {
                 outputs: self.outputs.iter().map(producer).collect(),
+                objects: self.objects.iter().map(object).collect(),
                 arena: Arena::new(self.arena_bytes),
                 counters: Counters::new(memory.words(&self.own.metrics)),
             },

@@ -22,6 +22,7 @@ use crate::{
     control::Control,
     link::{Fragment, Producer},
     metrics::Counters,
+    object::Object,
     sandbox::Policy,
 };
 
@@ -50,6 +51,8 @@ pub enum Answer {
 pub struct Ports {
     /// Its outputs, in the order declared.
     pub outputs: Vec<Producer>,
+    /// The objects that it uses, in the order declared.
+    pub objects: Vec<Object>,
     /// Its arena.
     pub arena: Arena,
     /// Its counters.
