@@ -4,7 +4,7 @@
 //! ```sh
 //! cargo run --release -p icecore-benches -- lattice [ROUNDS]
 //! cargo run --release -p icecore-benches -- generate DIR --accounts 1000000 --incremental 5
-//! cargo run --release -p icecore-benches -- bound DIR [ROUNDS] [--json FILE]
+//! cargo run --release -p icecore-benches -- bound DIR [ROUNDS] [--no-variants] [--json FILE]
 //! ```
 //!
 //! What it does *not* do: fail because of a figure. Machines are shared and noisy; figures go into
@@ -41,9 +41,16 @@ enum Command {
     Generate(generate::Arguments),
     /// Verification of the best pair in a folder, against what the machine allows
     Bound(bound::Arguments),
+    /// One run of `bound`, as it executes itself
+    #[command(hide = true)]
+    BoundRun(bound::RunArguments),
 }
 
 fn main() -> ExitCode {
+    // Decompressors are this binary, executed again, as they are those of `icecore`.
+    if let Some(code) = icecore_restore::enter_tile() {
+        return code.into();
+    }
     let done = match Arguments::parse().command {
         Command::Lattice { rounds } => {
             lattice::run(rounds);
@@ -51,6 +58,7 @@ fn main() -> ExitCode {
         }
         Command::Generate(arguments) => generate::run(&arguments),
         Command::Bound(arguments) => bound::run(&arguments),
+        Command::BoundRun(arguments) => bound::run_once(&arguments),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,5 +1,8 @@
-//! The highest anonymous and shared memory of this process while something runs, sampled by a
-//! thread. What processes of their own would take is not in it.
+//! The highest anonymous and shared memory of this process, its tiles' processes included, while
+//! something runs; sampled by a thread.
+//!
+//! What it does *not* do: take away what this process held before, which in a process for one run is
+//! next to nothing.
 
 use std::{
     sync::{
@@ -10,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use icecore_disk::memory_use;
+use icecore_disk::memory_use_of_family;
 
 /// Time between two samples.
 const PERIOD: Duration = Duration::from_millis(5);
@@ -28,7 +31,7 @@ impl Sampler {
         let thread = thread::spawn(move || {
             let mut peak = 0;
             while !seen.load(Ordering::Relaxed) {
-                peak = peak.max(memory_use().unwrap_or_default().resident);
+                peak = peak.max(memory_use_of_family().unwrap_or(0));
                 thread::sleep(PERIOD);
             }
             peak

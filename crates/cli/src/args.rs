@@ -29,6 +29,9 @@ pub(crate) enum Command {
     ProgramAccounts(commands::program_accounts::Options),
     /// List the token accounts of a mint, largest first
     TokenHolders(commands::token_holders::Options),
+    /// Show what would run, and what the machine offers
+    #[command(subcommand)]
+    Debug(commands::debug::DebugCommand),
     /// Print completions for a shell
     Completions(commands::completions::Options),
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod account;
 pub(crate) mod completions;
+pub(crate) mod debug;
 pub(crate) mod diff;
 pub(crate) mod export;
 pub(crate) mod inspect;
@@ -33,6 +34,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<Exit, Failure> {
         }
         Command::ProgramAccounts(options) => program_accounts::run(common, &options),
         Command::TokenHolders(options) => token_holders::run(common, &options),
+        Command::Debug(command) => debug::run(common, &command),
         Command::Completions(options) => completions::run(&options),
     }
 }

@@ -58,7 +58,7 @@ impl Failure {
                 | Error::Class { .. }
                 | Error::NoArchive { .. }
                 | Error::Hash(_) => Exit::Usage,
-                Error::Memory { .. } | Error::NeedsScratch { .. } => Exit::Incomplete,
+                Error::NeedsScratch { .. } => Exit::Incomplete,
                 Error::Damaged { .. } => Exit::Bad,
                 Error::Interrupted => Exit::Interrupted,
                 _ => Exit::System,

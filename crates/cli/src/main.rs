@@ -18,12 +18,14 @@ mod commands;
 mod document;
 mod exit;
 mod filters;
+mod monitor;
 mod options;
 mod output;
 mod progress;
 mod rows;
 mod scan;
 mod size;
+mod watcher;
 
 use std::process::ExitCode;
 

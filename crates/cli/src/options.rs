@@ -11,11 +11,11 @@ use clap::{Args, ValueEnum};
 use icecore_restore::{
     Cores, MEMORY_BYTES_DEFAULT, MEMORY_BYTES_MIN, Options, Pair, Placement, Progress, TilePlan,
 };
-use icecore_tile::SandboxMode;
+use icecore_tile::{SandboxMode, available_cores};
 
 use crate::{
     exit::Failure,
-    progress::Watch,
+    progress::{Watch, Watching},
     size::{Size, human},
 };
 
@@ -63,12 +63,21 @@ pub(crate) struct CommonOptions {
     pub(crate) tiles: Option<TilePlan>,
 
     /// Which cores to pin threads to: auto, or a list as in 0,2,4-7
-    #[arg(long, global = true, value_name = "auto|LIST", default_value = "auto")]
+    #[arg(long, global = true, value_name = "auto|LIST", default_value = "auto", value_parser = cores)]
     pub(crate) cores: Cores,
 
     /// Whether tiles are closed in by the kernel; log: forbidden calls are noted, not stopped
     #[arg(long, global = true, value_name = "on|off|log", default_value = "on")]
     pub(crate) sandbox: SandboxMode,
+
+    /// Show on stderr what each tile does with its time: live on a terminal, elsewhere at the end
+    /// of each phase
+    #[arg(long, global = true)]
+    pub(crate) monitor: bool,
+
+    /// Write what all tiles counted as JSON to a file, however the command ends
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) metrics: Option<PathBuf>,
 }
 
 impl CommonOptions {
@@ -93,23 +102,46 @@ impl CommonOptions {
 
     /// Starts showing progress, and turning Ctrl-C into an orderly end.
     pub(crate) fn watch(&self) -> Result<Watch, Failure> {
-        Watch::start(Arc::new(Progress::default()), self.log.as_deref())
+        self.start(None, false)
+    }
+
+    /// The same for work whose answer appears on stdout while it goes on: a progress bar on the
+    /// same terminal would be written over, so each phase has a line instead.
+    pub(crate) fn watch_stream(&self) -> Result<Watch, Failure> {
+        self.start(None, true)
     }
 
     /// The same for work that indexes all accounts: first of all it tells what memory that takes.
-    ///
-    /// With `rows_to_stdout`, rows appear while the work goes on: a progress bar on the same
-    /// terminal would be written over, so each phase has a line instead.
+    /// With `rows_to_stdout`, rows appear while the work goes on.
     pub(crate) fn watch_scan(&self, rows_to_stdout: bool) -> Result<Watch, Failure> {
+        let Size(limit) = self.memory_limit.unwrap_or(Size(MEMORY_BYTES_DEFAULT));
+        let limit = human(limit);
+        let need = format!("memory: {limit} for accounts, what does not fit goes to scratch files");
+        self.start(Some(need), rows_to_stdout)
+    }
+
+    fn start(&self, first: Option<String>, rows_to_stdout: bool) -> Result<Watch, Failure> {
         let log = match &self.log {
             None if rows_to_stdout && stdout().is_terminal() => Some(Path::new("-")),
             log => log.as_deref(),
         };
-        let Size(limit) = self.memory_limit.unwrap_or(Size(MEMORY_BYTES_DEFAULT));
-        let limit = human(limit);
-        let need = format!("memory: {limit} for accounts, what does not fit goes to scratch files");
-        Watch::start_saying(Some(need), Arc::new(Progress::default()), log)
+        let (monitor, metrics) = (self.monitor, self.metrics.as_deref());
+        Watch::start(Arc::new(Progress::default()), Watching { first, log, monitor, metrics })
     }
+}
+
+/// Cores that threads can be pinned to: those that this process may use.
+fn cores(text: &str) -> Result<Cores, String> {
+    let cores: Cores = text.parse()?;
+    if let Cores::List(list) = &cores {
+        let there = available_cores();
+        if let Some(absent) = list.iter().find(|core| !there.contains(core)) {
+            let there: Vec<_> = there.iter().map(ToString::to_string).collect();
+            let there = there.join(", ");
+            return Err(format!("there is no core {absent} for this process; it may use {there}"));
+        }
+    }
+    Ok(cores)
 }
 
 /// A memory limit that leaves buffers of a sensible size.

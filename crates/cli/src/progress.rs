@@ -1,48 +1,68 @@
-//! Progress on stderr, and Ctrl-C.
+//! A run being watched: progress on stderr, what its tiles counted, and Ctrl-C.
 //!
-//! On a terminal: one line with bytes, speed, accounts and time left. Elsewhere: a line for each
-//! phase as it begins. A watcher thread looks at the run's counters; the run knows nothing of it.
+//! 1. Before the work begins, a file is made for the log, one for the metrics is tried, so that a
+//!    path that cannot be written costs no work, and signals become a request to end in order.
+//! 2. A thread looks at the run's counters (`watcher.rs`); the run knows nothing of it.
+//! 3. At the end of the watching, however the work ended, the metrics are published; the log is
+//!    published by whoever finishes.
+//!
+//! What it does *not* do: decide what a command answers.
 
 use std::{
     io::{IsTerminal, Write, stderr},
-    path::Path,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
     thread::{self, JoinHandle},
-    time::Duration,
 };
 
 use icecore_disk::{Output, Publish, Stopwatch};
 use icecore_restore::Progress;
-use indicatif::{ProgressBar, ProgressStyle};
+use icecore_tile::Metrics;
+use serde::Serialize;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
-use crate::{exit::Failure, size::human};
+use crate::{
+    exit::Failure,
+    watcher::{Screen, Seen, Signals, tell, watch},
+};
 
-/// How often the watcher looks.
-const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// How a run is watched.
+#[derive(Debug)]
+pub(crate) struct Watching<'a> {
+    /// A line that comes before all others.
+    pub(crate) first: Option<String>,
+    /// A file for lines; `-`: stderr; none: a bar where stderr is a terminal.
+    pub(crate) log: Option<&'a Path>,
+    /// Whether to show what tiles do.
+    pub(crate) monitor: bool,
+    /// A file for what tiles counted.
+    pub(crate) metrics: Option<&'a Path>,
+}
 
-/// A run being watched. Dropped or finished, the line on the terminal is gone.
+/// A run being watched. Dropped or finished, what was drawn on the terminal is gone.
 pub(crate) struct Watch {
     pub(crate) progress: Arc<Progress>,
     stopwatch: Stopwatch,
     done: Arc<AtomicBool>,
-    watcher: Option<JoinHandle<Option<Output>>>,
+    watcher: Option<JoinHandle<Seen>>,
+    /// Where metrics go: made at the end, so that nothing is left behind by who is killed.
+    metrics: Option<PathBuf>,
+}
+
+/// The file of metrics.
+#[derive(Serialize)]
+struct MetricsFile<'a> {
+    /// Of each pipeline, in the order in which they ran.
+    pipelines: &'a [Metrics],
+    /// Pipelines that ran after as many as are kept.
+    pipelines_left_out: u64,
 }
 
 impl Watch {
-    pub(crate) fn start(progress: Arc<Progress>, log: Option<&Path>) -> Result<Self, Failure> {
-        Self::start_saying(None, progress, log)
-    }
-
-    /// With a line that comes before all others.
-    pub(crate) fn start_saying(
-        first: Option<String>,
-        progress: Arc<Progress>,
-        log: Option<&Path>,
-    ) -> Result<Self, Failure> {
+    pub(crate) fn start(progress: Arc<Progress>, how: Watching<'_>) -> Result<Self, Failure> {
         let interrupted = Arc::new(AtomicBool::new(false));
         for signal in [SIGINT, SIGTERM] {
             // The second one ends the process at once; the order of these two matters.
@@ -53,22 +73,30 @@ impl Watch {
             )?;
             signal_hook::flag::register(signal, Arc::clone(&interrupted))?;
         }
-        let to_stderr = log.is_some_and(|log| log == "-");
-        let mut log = match log {
+        if let Some(path) = how.metrics {
+            drop(Output::create(path)?);
+        }
+        let metrics = how.metrics.map(Path::to_path_buf);
+        let to_stderr = how.log.is_some_and(|log| log == "-");
+        let mut log = match how.log {
             Some(path) if !to_stderr => Some(Output::create(path)?),
             _ => None,
         };
-        if let Some(line) = first {
+        if let Some(line) = how.first {
             tell(&line, log.as_mut());
         }
-        let bar = (log.is_none() && !to_stderr && stderr().is_terminal()).then(bar);
+        let screen = match log.is_none() && !to_stderr && stderr().is_terminal() {
+            true => Screen::terminal(how.monitor),
+            false => Screen::lines(log, how.monitor),
+        };
         let done = Arc::new(AtomicBool::new(false));
+        let signals = Signals { interrupted, done: Arc::clone(&done) };
         let watcher = {
-            let (progress, done) = (Arc::clone(&progress), Arc::clone(&done));
-            thread::spawn(move || watch(&progress, &interrupted, &done, bar.as_ref(), log))
+            let (progress, keeps) = (Arc::clone(&progress), metrics.is_some());
+            thread::spawn(move || watch(&progress, &signals, screen, keeps))
         };
         let stopwatch = Stopwatch::start();
-        Ok(Self { progress, stopwatch, done, watcher: Some(watcher) })
+        Ok(Self { progress, stopwatch, done, watcher: Some(watcher), metrics })
     }
 
     /// Seconds since the start.
@@ -76,85 +104,40 @@ impl Watch {
         self.stopwatch.seconds()
     }
 
-    /// Ends the watching; the log file gets its name.
+    /// Ends the watching; log and metrics get their names.
     pub(crate) fn finish(mut self) -> Result<(), Failure> {
-        if let Some(log) = self.stop() {
+        let log = self.stop()?;
+        if let Some(log) = log {
             log.publish(Publish::Replace)?;
         }
         Ok(())
     }
 
-    fn stop(&mut self) -> Option<Output> {
+    /// Ends the watching and publishes the metrics; gives the log.
+    fn stop(&mut self) -> Result<Option<Output>, Failure> {
         self.done.store(true, Ordering::Relaxed);
-        let watcher = self.watcher.take()?;
+        let Some(watcher) = self.watcher.take() else { return Ok(None) };
         watcher.thread().unpark();
-        watcher.join().expect("the watcher only prints")
+        let seen = watcher.join().expect("the watcher only prints");
+        if let Some(path) = self.metrics.take() {
+            let mut file = Output::create(path)?;
+            let content = MetricsFile {
+                pipelines: &seen.pipelines,
+                pipelines_left_out: seen.pipelines_left_out,
+            };
+            serde_json::to_writer_pretty(&mut file, &content).map_err(std::io::Error::from)?;
+            file.write_all(b"\n")?;
+            file.publish(Publish::Replace)?;
+        }
+        Ok(seen.log)
     }
 }
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        self.stop();
-    }
-}
-
-/// Writes a line to the log, or to stderr.
-fn tell(line: &str, log: Option<&mut Output>) {
-    // A log that cannot be written must not cost the answer.
-    let _ = match log {
-        Some(log) => writeln!(log, "{line}"),
-        None => writeln!(stderr(), "{line}"),
-    };
-}
-
-fn bar() -> ProgressBar {
-    // The message, an archive's long name among others, is cut to what is left of the line.
-    let style = "{decimal_bytes}/{decimal_total_bytes} ({prefix}), {eta} left  {wide_msg}";
-    let style = ProgressStyle::with_template(style).expect("a fixed template");
-    ProgressBar::new(0).with_style(style)
-}
-
-fn watch(
-    progress: &Progress,
-    interrupted: &AtomicBool,
-    done: &AtomicBool,
-    bar: Option<&ProgressBar>,
-    mut log: Option<Output>,
-) -> Option<Output> {
-    let stopwatch = Stopwatch::start();
-    let mut told = 0;
-    loop {
-        let last = done.load(Ordering::Relaxed);
-        if interrupted.load(Ordering::Relaxed) {
-            progress.interrupt();
+        if let Err(failure) = self.stop() {
+            // What led here has the exit code; that the metrics are not there is told as well.
+            tell(&format!("icecore: warning: {failure}"), None);
         }
-        let phases = progress.phases();
-        let seconds = stopwatch.seconds();
-        match bar {
-            Some(bar) => {
-                let speed = progress.bytes_unpacked() as f64 / seconds.max(1e-3);
-                bar.set_length(progress.bytes_total().max(progress.bytes_read()));
-                bar.set_position(progress.bytes_read());
-                bar.set_message(phases.last().cloned().unwrap_or_default());
-                bar.set_prefix(format!(
-                    "{}/s, {} records",
-                    human(speed as u64),
-                    progress.records()
-                ));
-            }
-            None => {
-                for phase in &phases[told..] {
-                    tell(&format!("{seconds:8.3} s  {phase}"), log.as_mut());
-                }
-                told = phases.len();
-            }
-        }
-        if last {
-            if let Some(bar) = bar {
-                bar.finish_and_clear();
-            }
-            return log;
-        }
-        thread::park_timeout(LOOK_EVERY);
     }
 }

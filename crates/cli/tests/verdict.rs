@@ -182,7 +182,6 @@ fn what_the_system_refuses_is_told_with_its_path() {
     assert_eq!(code(&output), 4);
     let folder = tempfile::tempdir().expect("a temporary folder");
     assert_eq!(code(&run(&[folder.path().to_str().expect("text")])), 2, "no archive in it");
-    assert_eq!(code(&verify_tiny(&["--memory-limit", "1K"])), 3);
 }
 
 #[test]

@@ -55,6 +55,10 @@ fn hint(source: &io::Error) -> &'static str {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
             "; free space there or name another folder"
         }
+        io::ErrorKind::ReadOnlyFilesystem => "; name another folder",
+        _ if source.raw_os_error() == Some(libc::EOPNOTSUPP) => {
+            "; name a folder on another file system"
+        }
         io::ErrorKind::PermissionDenied => "; check the permissions of the file and its folders",
         io::ErrorKind::NotFound => "; check the path",
         _ => "",

@@ -26,7 +26,7 @@ pub use file::{File, Input};
 pub use folder::{FolderEntry, exists, is_folder, list};
 pub use machine::{Machine, machine, try_direct_reads};
 pub use output::{Output, Publish};
-pub use process::{MemoryUse, memory_use};
+pub use process::{MemoryUse, memory_use, memory_use_of_family};
 pub use scratch::Scratch;
 pub use sequential::{
     DirectMode, ReadMethod, ReadMethodUsed, ReadOptions, ReaderDescriptor, SequentialReader,

@@ -14,12 +14,13 @@ use icecore_archive::names::ArchiveName;
 use icecore_types::{Hash, Pubkey};
 
 use crate::{
-    account_facts::{StakeFact, Sysvars, VoteFact},
+    account_facts::{NewestFacts, Sysvars},
     check_id::CheckId,
     findings::{Findings, WrongRecord},
     first_look::{ArchiveFacts, Wrong},
     genesis::Genesis,
     pass::{batch::Place, walk::StorageHead},
+    spill::SpillError,
     totals::Totals,
     verify::Expected,
 };
@@ -31,10 +32,8 @@ pub(crate) struct State {
     pub(crate) totals: Totals,
     /// Where the name is not that of a lattice hash.
     pub(crate) merkle: Option<Merkle>,
-    /// The newest versions of stake accounts, sorted by key.
-    pub(crate) stakes: Vec<StakeFact>,
-    /// The newest versions of vote accounts, sorted by key.
-    pub(crate) votes: Vec<VoteFact>,
+    /// The newest versions of stake and vote accounts.
+    pub(crate) facts: NewestFacts,
     pub(crate) sysvars: Sysvars,
 }
 
@@ -102,13 +101,19 @@ pub(crate) struct Computed {
 }
 
 /// Makes all checks.
-pub(crate) fn check(subject: &Subject<'_>, findings: &mut Findings) -> Computed {
+///
+/// # Errors
+/// When what was spilled cannot be read.
+pub(crate) fn check(
+    subject: &Subject<'_>,
+    findings: &mut Findings,
+) -> Result<Computed, SpillError> {
     let mut computed = Computed::default();
     structure::check(subject, findings);
     match &subject.facts.manifest {
         Some(manifest) => {
             bank::check(subject, manifest, findings, &mut computed);
-            stakes::check(subject, manifest, findings);
+            stakes::check(subject, manifest, findings)?;
             sysvars::check(subject, manifest, findings);
         }
         None => {
@@ -119,7 +124,7 @@ pub(crate) fn check(subject: &Subject<'_>, findings: &mut Findings) -> Computed 
     }
     status::check(subject, findings);
     outside::check(subject, findings, &mut computed);
-    computed
+    Ok(computed)
 }
 
 /// The checks that need a manifest.

@@ -36,18 +36,6 @@ pub enum Error {
         /// The folder.
         folder: PathBuf,
     },
-    /// The index of accounts does not fit the memory limit.
-    #[error(
-        "the index of {records} records needs {needed} bytes, more than the limit of {limit}: raise --memory-limit"
-    )]
-    Memory {
-        /// Records indexed so far.
-        records: u64,
-        /// Bytes that the index would take.
-        needed: u64,
-        /// The limit.
-        limit: u64,
-    },
     /// Standard input would have to be read twice.
     #[error(
         "standard input must be looked at again ({reason}) and cannot be read twice: give --scratch DIR with room for the archive, or verify it as a file"

@@ -31,7 +31,7 @@ use crate::{
         slots::Worker,
         walk::{StorageHead, Visitor, WalkEnd, Wanted},
     },
-    spill::SpillFile,
+    spill::{SpillError, SpillFile, sorter::Sorter},
     totals::Summer,
 };
 
@@ -83,19 +83,28 @@ pub(crate) struct FirstLook {
     pub(crate) findings: Findings,
     pub(crate) wrong: Vec<Wrong>,
     pub(crate) wrong_count: u64,
+    /// The scratch folder refused what a manifest states.
+    pub(crate) refused: Option<SpillError>,
     storage_names: HashSet<(Slot, u64)>,
     current: Current,
+    /// For the manifest's delegations; what does not fit goes to `spill`.
+    delegations_bytes: usize,
+    spill: Arc<SpillFile>,
 }
 
 impl FirstLook {
-    pub(crate) fn new(name: &ArchiveName) -> Self {
+    /// What the manifest states without bound takes `delegations_bytes`, then goes to `spill`.
+    pub(crate) fn new(name: &ArchiveName, delegations_bytes: usize, spill: Arc<SpillFile>) -> Self {
         Self {
             facts: ArchiveFacts { slot: name.slot(), ..ArchiveFacts::default() },
             findings: Findings::default(),
             wrong: Vec::new(),
             wrong_count: 0,
+            refused: None,
             storage_names: HashSet::new(),
             current: Current::Nothing,
+            delegations_bytes,
+            spill,
         }
     }
 
@@ -160,7 +169,8 @@ impl Visitor for FirstLook {
                 if self.facts.manifests.len() > 1 {
                     return Wanted::Nothing;
                 }
-                let decoder = Box::new((ManifestDecoder::new(), ManifestFold::default()));
+                let sorter = Sorter::new(self.delegations_bytes, Arc::clone(&self.spill));
+                let decoder = Box::new((ManifestDecoder::new(), ManifestFold::new(sorter)));
                 self.current = Current::Manifest(Some(decoder));
                 Wanted::Bytes
             }
@@ -229,7 +239,10 @@ impl Visitor for FirstLook {
             Current::Manifest(Some(state)) => {
                 let (decoder, fold) = *state;
                 match decoder.finish() {
-                    Ok(end) => self.facts.manifest = Some(fold.finish(end)),
+                    Ok(end) => match fold.finish(end, self.delegations_bytes) {
+                        Ok(facts) => self.facts.manifest = Some(facts),
+                        Err(refused) => self.refused = Some(refused),
+                    },
                     Err(error) => self.findings.fail(CheckId::M1, error.to_string()),
                 }
             }
@@ -289,14 +302,19 @@ pub(crate) struct IndexWorker {
 }
 
 impl IndexWorker {
-    /// Keys take `bytes_max`, then go to `spill`.
-    pub(crate) fn new(context: LookContext, bytes_max: usize, spill: Arc<SpillFile>) -> Self {
+    /// Keys take `keys_bytes` and facts `facts_bytes`, then they go to `spill`.
+    pub(crate) fn new(
+        context: LookContext,
+        keys_bytes: usize,
+        facts_bytes: usize,
+        spill: Arc<SpillFile>,
+    ) -> Self {
         Self {
             kept: Summer::new(context.kernel),
             replaced: Summer::new(context.kernel),
             context,
-            keys: KeyBins::new(bytes_max, spill),
-            facts: AccountFacts::default(),
+            keys: KeyBins::new(keys_bytes, Arc::clone(&spill)),
+            facts: AccountFacts::new(facts_bytes, spill),
             wrong: Vec::new(),
             wrong_count: 0,
             above: Vec::new(),
@@ -306,8 +324,9 @@ impl IndexWorker {
     /// Asks the filter for all keys of a batch at once.
     fn ask_filter(&mut self, batch: &Batch<'_>) {
         self.above.clear();
-        if let Some(filter) = &self.context.filter {
-            let keys = batch.records().map(|(_, record)| &record.header.pubkey);
+        let Some(filter) = &self.context.filter else { return };
+        for run in batch.runs() {
+            let keys = run.map(|(_, record)| &record.header.pubkey);
             filter.contains_each(keys, &mut self.above);
         }
     }
@@ -337,7 +356,7 @@ impl Worker for IndexWorker {
                     }
                 }
                 self.keys.push(Entry { key, place: span.place })?;
-                self.facts.look(&account, &span, in_replaced_slot);
+                self.facts.look(&account, &span, in_replaced_slot)?;
                 if above.next().unwrap_or(false) || in_replaced_slot {
                     replaced.push(account);
                 } else {

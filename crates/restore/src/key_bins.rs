@@ -191,11 +191,8 @@ impl KeyBins {
         self.len
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.len == 0
-    }
-
     /// Bytes in the spill file, if no one else writes there.
+    #[cfg(test)]
     pub(crate) fn bytes_spilled(&self) -> u64 {
         self.file.bytes()
     }

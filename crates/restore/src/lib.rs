@@ -9,8 +9,9 @@
 //! - What is wrong in an archive's bytes is a finding in a verdict; an [`Error`] is something that
 //!   keeps the answer from being reached.
 //! - The answer does not depend on the number of threads.
-//! - Memory grows by [`INDEX_BYTES_PER_RECORD`] for each account record, and by nothing else that
-//!   the archive decides beyond named bounds.
+//! - Memory for what grows with the number of account records stays within
+//!   [`Options::memory_bytes_max`]; what is more goes to nameless scratch files. Nothing else that
+//!   an archive decides goes beyond named bounds.
 //!
 //! What it does *not* do: write archives, keep anything on disk, print.
 
@@ -44,10 +45,7 @@ mod verify;
 
 pub use check_id::CheckId;
 pub use damage::Damage;
-pub use diff::{
-    AccountDiff, AccountState, BankDifference, Change, DIGEST_BYTES_PER_ACCOUNT, Diff, ROW_BYTES,
-    StateSummary, diff,
-};
+pub use diff::{AccountDiff, AccountState, BankDifference, Change, Diff, StateSummary, diff};
 pub use error::Error;
 pub use findings::WrongRecord;
 pub use frames::{Frame, FramesEnd, read_frames};

@@ -35,7 +35,7 @@
 //! # }
 //! ```
 
-use std::{ops::ControlFlow, sync::Arc};
+use std::{ops::ControlFlow, path::Path, sync::Arc};
 
 use icecore_tile::Frame;
 use icecore_types::{AccountRef, Slot};
@@ -50,7 +50,7 @@ use crate::{
         slots::Worker,
         with_pipeline,
     },
-    second_look::{Excluded, SecondLook, Storages},
+    second_look::{Choice, Excluded, SecondLook, Storages, Wished},
     spill::{SpillFile, sorted::Sorted},
     verify::examine,
 };
@@ -102,7 +102,12 @@ impl LiveAccounts {
     /// [`Error::Damaged`] when an archive could not be read to its end, or the incremental one
     /// builds on another full archive: then no version is known to be the newest.
     pub fn open(mut pair: Pair, options: Options, progress: &Progress) -> Result<Self, Error> {
-        let examined = examine(&mut pair, &options, progress)?;
+        let mut examined = examine(&mut pair, &options, progress)?;
+        // Only where records lie is needed from here on.
+        for facts in [Some(&mut examined.full), examined.incremental.as_mut()].into_iter().flatten()
+        {
+            facts.manifest = None;
+        }
         let accounts = Self {
             pair,
             options,
@@ -141,14 +146,61 @@ impl LiveAccounts {
         }
     }
 
+    /// The folder of scratch files.
+    pub(crate) fn scratch(&self) -> Option<&Path> {
+        self.options.scratch.as_deref()
+    }
+
     /// Gives every live account to `visit`, on a thread of its own, until it breaks; then no more
     /// of the archives is read.
     ///
     /// # Errors
     /// [`Error::Damaged`] when an archive is no longer what was verified.
-    pub fn for_each<F>(&mut self, progress: &Progress, visit: F) -> Result<(), Error>
+    pub fn for_each<F>(&mut self, progress: &Progress, mut visit: F) -> Result<(), Error>
     where
         F: FnMut(LiveAccount<'_>) -> ControlFlow<()> + Send,
+    {
+        self.try_for_each(progress, |live| Ok(visit(live)))
+    }
+
+    /// The same, with a visitor whose error is the outcome.
+    pub(crate) fn try_for_each<F>(&mut self, progress: &Progress, visit: F) -> Result<(), Error>
+    where
+        F: FnMut(LiveAccount<'_>) -> Result<ControlFlow<()>, Error> + Send,
+    {
+        let bytes_max = MemoryPlan::new(self.options.memory_bytes_max, 1).reader_bytes();
+        let (excluded, found) = (self.excluded.clone(), Arc::clone(&self.found));
+        self.read(progress, &found, || Excluded::new(&excluded, bytes_max), visit)
+    }
+
+    /// Gives those live accounts to `visit` whose places are in a list; it lies in `file` as far as
+    /// it was spilled, and is read through buffers of `bytes_max`.
+    pub(crate) fn for_each_at<F>(
+        &mut self,
+        places: &Sorted<Place>,
+        file: &Arc<SpillFile>,
+        bytes_max: usize,
+        progress: &Progress,
+        visit: F,
+    ) -> Result<(), Error>
+    where
+        F: FnMut(LiveAccount<'_>) -> Result<ControlFlow<()>, Error> + Send,
+    {
+        self.read(progress, file, || Wished::new(places, bytes_max), visit)
+    }
+
+    /// Reads the archives and gives the chosen records to `visit`; each archive has a choice of its
+    /// own, which may read from `file`.
+    fn read<C, F>(
+        &mut self,
+        progress: &Progress,
+        file: &Arc<SpillFile>,
+        choice: impl Fn() -> Result<C, Error>,
+        visit: F,
+    ) -> Result<(), Error>
+    where
+        C: Choice,
+        F: FnMut(LiveAccount<'_>) -> Result<ControlFlow<()>, Error> + Send,
     {
         let mut archives = vec![(&mut self.pair.full, &self.full)];
         if let (Some(source), Some(facts)) = (&mut self.pair.incremental, &self.incremental) {
@@ -162,7 +214,7 @@ impl LiveAccounts {
         }
         let Options { cores, tiles, placement, .. } = &self.options;
         let (decompressors, _) = tiles.counts(*cores, has_frames);
-        let spills = [Arc::clone(&self.found)];
+        let spills = [Arc::clone(file)];
         let setup = Setup {
             name: "rows",
             worker_kind: "visit",
@@ -173,16 +225,13 @@ impl LiveAccounts {
             spills: &spills,
             unconfined: Some("visit"),
         };
-        let bytes_max = MemoryPlan::new(self.options.memory_bytes_max, 1).reader_bytes();
-        let excluded = &self.excluded;
         with_pipeline(&setup, feeds, progress, |pipeline| {
             let mut worker = RowWorker { visit, has_stopped: false };
             for (feed, (source, facts)) in archives.iter().enumerate() {
                 progress.begin(format!("rows of {}", source.label()));
                 progress.expect_bytes(source.bytes().unwrap_or(0));
                 let incremental = source.name().is_incremental();
-                let choice = Excluded::new(excluded, bytes_max)?;
-                let look = SecondLook::new(Storages::of(facts), choice);
+                let look = SecondLook::new(Storages::of(facts), choice()?);
                 let reason = "its rows are asked for";
                 let (_, mut workers, end) =
                     pipeline.pass(feed, reason, incremental, look, vec![worker])?;
@@ -207,7 +256,10 @@ struct RowWorker<F> {
     has_stopped: bool,
 }
 
-impl<F: FnMut(LiveAccount<'_>) -> ControlFlow<()> + Send> Worker for RowWorker<F> {
+impl<F> Worker for RowWorker<F>
+where
+    F: FnMut(LiveAccount<'_>) -> Result<ControlFlow<()>, Error> + Send,
+{
     fn batch(&mut self, batch: &Batch<'_>, _: &Frame<'_>) -> Result<ControlFlow<()>, Error> {
         for (span, record) in batch.records() {
             let account = record.account();
@@ -215,7 +267,7 @@ impl<F: FnMut(LiveAccount<'_>) -> ControlFlow<()> + Send> Worker for RowWorker<F
                 continue;
             }
             let live = LiveAccount { account, slot: span.slot, place: span.place };
-            if (self.visit)(live).is_break() {
+            if (self.visit)(live)?.is_break() {
                 self.has_stopped = true;
                 return Ok(ControlFlow::Break(()));
             }

@@ -1,7 +1,10 @@
 //! What the checks need of a manifest, folded while it streams by.
 //!
-//! Large maps (stake delegations, cached vote accounts) are kept as digests. Everything that grows
-//! with the input has a named bound; a manifest beyond one is told as such and not believed.
+//! Large maps are kept as digests: cached vote accounts in memory, stake delegations in a list that
+//! is sorted within a bound of memory ([`Delegations`]). Everything else that grows with the input
+//! has a named bound; a manifest beyond one is told as such and not believed.
+
+mod delegations;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -12,12 +15,13 @@ use icecore_archive::manifest::{
 use icecore_programs::vote::VoteState;
 use icecore_types::{Epoch, Hash, LatticeHash, Pubkey, Slot, StakeHistoryEntry};
 
-use crate::account_facts::{digest_of_account, digest_of_wire};
+pub(crate) use self::delegations::{Delegation, Delegations};
+use crate::{
+    account_facts::{digest_of_account, digest_of_wire},
+    spill::{SpillError, sorter::Sorter},
+};
 
-/// Stake delegations that are kept: mainnet has about 1.2 million.
-const DELEGATIONS_MAX: usize = 100_000_000;
-
-/// Vote accounts of the stakes cache: mainnet has about 6,000.
+/// Vote accounts of the stakes cache, and those that anybody delegates to: mainnet has about 6,000.
 const VOTE_ACCOUNTS_MAX: usize = 1_000_000;
 
 /// Vote accounts, nodes and voters of one epoch's stakes together: mainnet has about 20,000.
@@ -46,7 +50,7 @@ pub(crate) struct StakesCache {
     /// Digests of the cached vote accounts.
     pub(crate) votes: HashMap<Pubkey, Hash>,
     /// Digests of the delegations by stake account.
-    pub(crate) delegations: HashMap<Pubkey, Hash>,
+    pub(crate) delegations: Delegations,
     /// Vote accounts that anybody delegates to.
     pub(crate) voters: HashSet<Pubkey>,
     pub(crate) history: Vec<StakeHistoryEntry>,
@@ -120,8 +124,11 @@ pub(crate) struct ManifestFacts {
 }
 
 /// Folds items into facts.
-#[derive(Debug, Default)]
 pub(crate) struct ManifestFold {
+    delegations: Sorter<Delegation>,
+    delegations_count: u64,
+    /// The scratch folder refused delegations.
+    refused: Option<SpillError>,
     blockhash_queue: BlockhashQueue,
     hashes: Option<BankHashes>,
     hard_forks: Vec<(Slot, u64)>,
@@ -140,6 +147,30 @@ pub(crate) struct ManifestFold {
 }
 
 impl ManifestFold {
+    /// Delegations go to `delegations`.
+    pub(crate) fn new(delegations: Sorter<Delegation>) -> Self {
+        Self {
+            delegations,
+            delegations_count: 0,
+            refused: None,
+            blockhash_queue: BlockhashQueue::default(),
+            hashes: None,
+            hard_forks: Vec::new(),
+            bank: None,
+            stakes: StakesCache::default(),
+            bank_epochs: 0,
+            storages: HashMap::new(),
+            storages_odd: 0,
+            storage_slot: 0,
+            accounts_db: None,
+            persistence: None,
+            epoch_accounts_hash: None,
+            epoch_stakes: BTreeMap::new(),
+            lattice: None,
+            beyond: Vec::new(),
+        }
+    }
+
     /// Whether `length` more may be kept; told once if not.
     fn fits(&mut self, length: usize, length_max: usize, what: &'static str) -> bool {
         let fits = length < length_max;
@@ -208,13 +239,20 @@ impl ManifestFold {
                 let before = self.stakes.votes.insert(*account.pubkey, digest);
                 self.stakes.repeated += u64::from(before.is_some());
             }
-            StakesItem::Delegation(pubkey, delegation)
-                if self.fits(self.stakes.delegations.len(), DELEGATIONS_MAX, "delegations") =>
-            {
-                let digest = digest_of_wire(delegation);
-                let before = self.stakes.delegations.insert(*pubkey, digest);
-                self.stakes.repeated += u64::from(before.is_some());
-                self.stakes.voters.insert(delegation.voter_pubkey);
+            StakesItem::Delegation(key, delegation) => {
+                let (number, digest) = (self.delegations_count, digest_of_wire(delegation));
+                self.delegations_count += 1;
+                // A folder that refused once is asked no more.
+                if self.refused.is_none() {
+                    let item = Delegation { key: *key, number, digest };
+                    self.refused = self.delegations.push(item).err();
+                }
+                let voter = delegation.voter_pubkey;
+                if !self.stakes.voters.contains(&voter)
+                    && self.fits(self.stakes.voters.len(), VOTE_ACCOUNTS_MAX, "voters")
+                {
+                    self.stakes.voters.insert(voter);
+                }
             }
             StakesItem::Scalars(scalars) => self.stakes.epoch = scalars.epoch,
             StakesItem::History(entry) => self.stakes.history.push(*entry),
@@ -265,10 +303,22 @@ impl ManifestFold {
         }
     }
 
-    /// The facts, once the decoder has reached the end.
-    pub(crate) fn finish(self, end: ManifestEnd) -> ManifestFacts {
+    /// The facts, once the decoder has reached the end; delegations are read through buffers of
+    /// `bytes_max`.
+    ///
+    /// # Errors
+    /// When delegations had to be spilled and the scratch folder refused.
+    pub(crate) fn finish(
+        mut self,
+        end: ManifestEnd,
+        bytes_max: usize,
+    ) -> Result<ManifestFacts, SpillError> {
+        if let Some(refused) = self.refused {
+            return Err(refused);
+        }
+        self.stakes.delegations = Delegations::new(self.delegations.finish()?, bytes_max)?;
         let whole = "a decoder that reaches the end has given every field of the bank";
-        ManifestFacts {
+        Ok(ManifestFacts {
             blockhash_queue: self.blockhash_queue,
             hashes: self.hashes.expect(whole),
             hard_forks: self.hard_forks,
@@ -284,7 +334,7 @@ impl ManifestFold {
             lattice: self.lattice,
             end,
             beyond: self.beyond,
-        }
+        })
     }
 }
 

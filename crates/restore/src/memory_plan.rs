@@ -6,12 +6,14 @@
 //! |---|---|---|
 //! | 3 | key bins of the incremental archive | until keys are settled |
 //! | 4 | filter of its keys | until keys are settled |
-//! | 4 | key bins of the full archive | until keys are settled |
+//! | 3 | key bins of the full archive | until keys are settled |
+//! | 1 | stake and vote accounts, and the delegations that manifests state | to the end |
 //! | 3 | gathering and sorting bins while keys are settled | while keys are settled |
 //! | 2 | what settling found | to the end |
 //!
 //! What the incremental archive does not need of its seven sixteenths the full one has as well.
-//! What is read again after settling has buffers where bins were gathered.
+//! What is read again after settling has buffers where bins were gathered, and what is sorted then
+//! is sorted where the full archive's key bins were.
 //!
 //! What it does *not* do: count what does not grow with records, such as links and decoders.
 
@@ -27,14 +29,21 @@ pub const MEMORY_BYTES_MIN: u64 = 16 << 20;
 const SHARES: usize = 16;
 const INCREMENTAL_BINS: usize = 3;
 const FILTER: usize = 4;
-const FULL_BINS: usize = 4;
+const FULL_BINS: usize = 3;
+const STAKES: usize = 1;
 const GATHER: usize = 3;
 const FOUND: usize = 2;
 
-const _: () = assert!(INCREMENTAL_BINS + FILTER + FULL_BINS + GATHER + FOUND == SHARES);
+const _: () = assert!(INCREMENTAL_BINS + FILTER + FULL_BINS + STAKES + GATHER + FOUND == SHARES);
 
 /// Lists of hashes: of all accounts, and of the slot's own writes.
 const LEAF_LISTS: usize = 2;
+
+/// What shares [`STAKES`]: accounts and delegations, of a full and an incremental archive.
+const STAKE_LISTS: usize = 4;
+
+/// What is known of the accounts that count: in the full archive's own view, and in the pair's.
+const VIEWS: usize = 2;
 
 /// Lists that settling writes.
 const FOUND_LISTS: usize = 3;
@@ -81,6 +90,21 @@ impl MemoryPlan {
         both.saturating_sub(bytes_held).max(self.share(FULL_BINS)) / self.threads
     }
 
+    /// For the stake and vote accounts of one archive that one hash tile comes across.
+    pub(crate) fn facts_bytes(&self) -> usize {
+        self.share(STAKES) / STAKE_LISTS / self.threads
+    }
+
+    /// For the delegations that one archive's manifest states.
+    pub(crate) fn delegations_bytes(&self) -> usize {
+        self.share(STAKES) / STAKE_LISTS
+    }
+
+    /// For those stake and vote accounts that count in one view, once keys are settled.
+    pub(crate) fn newest_facts_bytes(&self) -> usize {
+        self.share(FULL_BINS) / VIEWS
+    }
+
     fn gather_bytes(&self) -> usize {
         self.share(GATHER) / self.threads
     }
@@ -125,9 +149,10 @@ mod tests {
                 let gather = plan.bin_sort_bytes() + plan.bin_read_bytes();
                 let settle = threads * (gather + FOUND_LISTS * plan.found_bytes());
                 let incremental = threads * plan.incremental_bins_bytes() + plan.filter_bytes();
+                let stakes = 2 * (threads * plan.facts_bytes() + plan.delegations_bytes());
                 for held in [0, incremental / 2, incremental] {
                     let full = threads * plan.full_bins_bytes(held as u64);
-                    assert!((held + full + settle) as u64 <= bytes_max);
+                    assert!((held + full + stakes + settle) as u64 <= bytes_max);
                     assert!(full > 0);
                 }
             }

@@ -13,6 +13,7 @@
 //! - What is wrong in an archive's bytes is told to the visitor; an error ends the pass.
 
 pub(crate) mod batch;
+pub(crate) mod borders;
 mod decompress;
 mod feed;
 mod messages;

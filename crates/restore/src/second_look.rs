@@ -83,6 +83,12 @@ impl<C: Choice> Visitor for SecondLook<C> {
         }
     }
 
+    fn resume(&mut self, storages: u32) {
+        self.number = storages as usize;
+        let current = self.number.checked_sub(1).and_then(|last| self.storages.heads.get(last));
+        self.slot = current.map_or(0, |head| head.slot);
+    }
+
     fn bytes(&mut self, _: &[u8]) {}
 
     fn member_end(&mut self) {}
@@ -121,6 +127,25 @@ impl Excluded {
 impl Choice for Excluded {
     fn choose(&mut self, place: Place, _: Slot) -> Result<Option<u32>, Error> {
         Ok(self.counts(place)?.then_some(0))
+    }
+}
+
+/// Walks along a sorted list of wanted records: all others are passed over.
+pub(crate) struct Wished {
+    reader: SortedReader<Place>,
+}
+
+impl Wished {
+    /// Buffers take `bytes_max`.
+    pub(crate) fn new(list: &Sorted<Place>, bytes_max: usize) -> Result<Self, Error> {
+        Ok(Self { reader: list.reader(bytes_max)? })
+    }
+}
+
+impl Choice for Wished {
+    fn choose(&mut self, place: Place, _: Slot) -> Result<Option<u32>, Error> {
+        let first = self.reader.skip_while(|wished| *wished < place)?;
+        Ok((first == Some(place)).then_some(0))
     }
 }
 

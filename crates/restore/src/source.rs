@@ -13,7 +13,7 @@ use icecore_archive::{
     names::ArchiveName,
     zstd_frames::{BLOCK_HEADER_BYTES, FrameHopper, HOPPER_BYTES, Hop},
 };
-use icecore_disk::{File, Input, ReadOptions, Scratch, SequentialReader};
+use icecore_disk::{Input, ReadOptions, Scratch, SequentialReader};
 
 use crate::{Error, pass::Feed};
 
@@ -114,7 +114,7 @@ const BLOCKS_LOOKED_AT_MAX: usize = 288;
 
 /// Whether a file goes on behind its first zstd frame.
 pub(crate) fn file_has_frames(path: &Path) -> Result<bool, Error> {
-    let file = File::open(path)?;
+    let file = icecore_disk::File::open(path)?;
     file.expect_scattered_reads();
     let mut first = [0; HOPPER_BYTES];
     let count = file.read_at(0, &mut first)?;

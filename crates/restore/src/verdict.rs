@@ -223,6 +223,8 @@ pub struct Work {
     pub records: u64,
     /// Records that had to be looked at again.
     pub records_looked_at_again: u64,
+    /// Frames that a second look passed over, as nothing in them was wanted.
+    pub frames_passed_over: u64,
     /// The lattice kernel.
     pub kernel: &'static str,
     /// Tiles that decompressed.

@@ -22,16 +22,21 @@ use icecore_types::{Hash, Slot};
 
 use crate::{
     Error, Genesis, Pair, Progress, Source,
-    account_facts::{AccountFacts, StakeFact, Sysvars, VoteFact},
+    account_facts::{ArchiveAccounts, ByKey, NewestFacts, Sysvars},
     checks::{Merkle, State},
     first_look::{ArchiveFacts, FirstLook, IndexWorker, LookContext, Wrong},
     key_bins::KeyBins,
     key_filter::KeyFilter,
     memory_plan::{MEMORY_BYTES_DEFAULT, MemoryPlan},
-    pass::{Pipeline, Setup, batch::Place, with_pipeline},
+    pass::{
+        Pipeline, Setup,
+        batch::Place,
+        borders::{Selection, Selector},
+        with_pipeline,
+    },
     second_look::{CorrectionWorker, Corrections, Excluded, SecondLook, Storages},
     settle::{Correction, Lower, Settlement, Upper, settle},
-    spill::{SpillFile, SpillSpace, sorted::Sorted},
+    spill::{SpillFile, SpillSpace, sorted::Sorted, sorter::Sorter},
     tiles::{Placement, TilePlan},
     totals::Totals,
     verdict::{Report, Work},
@@ -130,7 +135,7 @@ struct Looked {
     kept: Totals,
     replaced: Totals,
     keys: Vec<KeyBins>,
-    facts: AccountFacts,
+    accounts: ArchiveAccounts,
     wrong: Vec<Wrong>,
     wrong_count: u64,
 }
@@ -214,6 +219,8 @@ impl<'a> Examination<'a> {
     ) -> Result<Examined, Error> {
         self.work.reading = pipeline.reading(FULL);
         self.work.hosts = pipeline.sandbox();
+        // They are listed as they started, which is another order every time.
+        self.work.hosts.sort_by(|one, other| one.host.cmp(&other.host));
         let fits = pair
             .incremental
             .as_ref()
@@ -253,8 +260,8 @@ impl<'a> Examination<'a> {
             settle(Lower { bins, storages }, upper, &self.plan, &self.space, &self.found)?
         };
         self.work.bins_split = settled.work.bins_split;
-        self.work.bytes_spilled =
-            self.spills.iter().map(|spill| spill.bytes()).sum::<u64>() + settled.work.bytes_spilled;
+        // The files that live on are counted in the end.
+        self.work.bytes_spilled = settled.work.bytes_spilled - self.found.bytes();
         drop(filter);
         lower.keys.clear();
         let is_pair = above.is_some();
@@ -301,11 +308,12 @@ impl<'a> Examination<'a> {
         };
 
         let excluded = &settled.excluded_full;
-        let state_full = self.state(totals_full, merkle_full, &[&lower.facts], excluded, false)?;
+        let state_full =
+            self.state(totals_full, merkle_full, &[&lower.accounts], excluded, false)?;
         let state_pair = match above {
             Some(looked) => {
-                let (facts, excluded) = ([&lower.facts, &looked.facts], &settled.excluded_pair);
-                Some(self.state(totals_pair, merkle_pair, &facts, excluded, true)?)
+                let both = [&lower.accounts, &looked.accounts];
+                Some(self.state(totals_pair, merkle_pair, &both, &settled.excluded_pair, true)?)
             }
             None => None,
         };
@@ -331,15 +339,20 @@ impl<'a> Examination<'a> {
         bytes_max: usize,
     ) -> Result<Looked, Error> {
         self.progress.begin(format!("read {}", source.label()));
+        let facts_bytes = self.plan.facts_bytes();
         let worker = |spill: &Arc<SpillFile>| {
-            IndexWorker::new(context.clone(), bytes_max, Arc::clone(spill))
+            IndexWorker::new(context.clone(), bytes_max, facts_bytes, Arc::clone(spill))
         };
         let workers = self.spills.iter().map(worker).collect();
-        let look = FirstLook::new(source.name());
+        let delegations_bytes = self.plan.delegations_bytes();
+        let look = FirstLook::new(source.name(), delegations_bytes, Arc::clone(&self.found));
         let is_incremental = feed == INCREMENTAL;
         let (mut look, workers, end) =
             pipeline.pass(feed, "a first look", is_incremental, look, workers)?;
         look.finish(end);
+        if let Some(refused) = look.refused.take() {
+            return Err(refused.into());
+        }
         let mut looked = Looked {
             wrong: std::mem::take(&mut look.wrong),
             wrong_count: look.wrong_count,
@@ -347,13 +360,13 @@ impl<'a> Examination<'a> {
             kept: Totals::default(),
             replaced: Totals::default(),
             keys: Vec::new(),
-            facts: AccountFacts::default(),
+            accounts: ArchiveAccounts::default(),
         };
         for worker in workers {
             looked.kept.add(&worker.kept.finish());
             looked.replaced.add(&worker.replaced.finish());
             looked.keys.push(worker.keys);
-            looked.facts.merge(worker.facts);
+            looked.accounts.add(worker.facts)?;
             looked.wrong.extend(worker.wrong);
             looked.wrong_count += worker.wrong_count;
         }
@@ -371,11 +384,21 @@ impl<'a> Examination<'a> {
         settled: &Settlement,
         (full, both): (&mut Totals, &mut Totals),
     ) -> Result<Vec<(Place, u64)>, Error> {
+        let none = Arc::default();
+        let borders = |looked: Option<&Looked>| {
+            Selector::new(looked.map_or(&none, |looked| &looked.facts().end.borders))
+        };
         let mut counts = [0u64; 2];
+        let mut selectors = [borders(Some(lower)), borders(upper)];
         let mut corrections = settled.corrections.reader(self.plan.reader_bytes())?;
         while let Some(Correction { place, .. }) = corrections.next()? {
             counts[usize::from(place.is_incremental())] += 1;
+            selectors[usize::from(place.is_incremental())].want(place);
         }
+        for twice in &settled.twice {
+            selectors[usize::from(twice.place.is_incremental())].want(twice.place);
+        }
+        let mut selections = selectors.map(|selector| Some(selector.finish()));
         let archives = [
             // Of an archive that is not whole no sum will be compared.
             (FULL, Some(&pair.full), Some(lower).filter(|lower| lower.is_whole())),
@@ -398,7 +421,11 @@ impl<'a> Examination<'a> {
             let look = SecondLook::new(Storages::of(looked.facts()), choice);
             let workers = self.spills.iter().map(|_| CorrectionWorker::new(self.kernel)).collect();
             let is_incremental = feed == INCREMENTAL;
-            let (_, workers, _) = pipeline.pass(feed, &reason, is_incremental, look, workers)?;
+            let selection = selections[feed].take();
+            let passed_over = selection.as_ref().map_or(0, Selection::passed_over);
+            self.work.frames_passed_over += passed_over;
+            let (_, workers, _) =
+                pipeline.pass_over(feed, &reason, is_incremental, look, workers, selection)?;
             for mut worker in workers {
                 self.work.records_looked_at_again += worker.looked_at;
                 offsets.append(&mut worker.offsets);
@@ -413,40 +440,28 @@ impl<'a> Examination<'a> {
         &self,
         totals: Totals,
         merkle: Option<Merkle>,
-        facts: &[&AccountFacts],
+        archives: &[&ArchiveAccounts],
         excluded: &Sorted<Place>,
         is_pair: bool,
     ) -> Result<State, Error> {
-        let stakes = facts.iter().flat_map(|facts| facts.stakes.iter().copied()).collect();
-        let mut stakes: Vec<StakeFact> = self.counting(stakes, |fact| fact.spot.place, excluded)?;
-        stakes.sort_unstable_by_key(|fact| fact.key);
-        let votes = facts.iter().flat_map(|facts| facts.votes.iter().copied()).collect();
-        let mut votes: Vec<VoteFact> = self.counting(votes, |fact| fact.spot.place, excluded)?;
-        votes.sort_unstable_by_key(|fact| fact.key);
-        let mut sysvars = Sysvars::default();
-        for (number, facts) in facts.iter().enumerate() {
-            let below = is_pair && number == 0;
-            sysvars.merge(if below { &facts.sysvars_kept } else { &facts.sysvars });
-        }
-        Ok(State { totals, merkle, stakes, votes, sysvars })
-    }
-
-    /// The facts of records that are not excluded.
-    fn counting<F>(
-        &self,
-        mut facts: Vec<F>,
-        place_of: fn(&F) -> Place,
-        excluded: &Sorted<Place>,
-    ) -> Result<Vec<F>, Error> {
-        facts.sort_unstable_by_key(place_of);
-        let mut excluded = Excluded::new(excluded, self.plan.reader_bytes())?;
-        let mut counting = Vec::with_capacity(facts.len());
-        for fact in facts {
-            if excluded.counts(place_of(&fact))? {
-                counting.push(fact);
+        let bytes_max = self.plan.reader_bytes();
+        let lists = archives.iter().flat_map(|accounts| accounts.facts.iter().cloned());
+        let mut facts = Sorted::merged(lists, &self.found, bytes_max)?.reader(bytes_max)?;
+        let mut excluded = Excluded::new(excluded, bytes_max)?;
+        let sorter_bytes = self.plan.newest_facts_bytes();
+        let mut newest = Sorter::new(sorter_bytes, Arc::clone(&self.found));
+        while let Some(fact) = facts.next()? {
+            if excluded.counts(fact.spot.place)? {
+                newest.push(ByKey(fact))?;
             }
         }
-        Ok(counting)
+        let facts = NewestFacts::new(newest.finish()?, sorter_bytes);
+        let mut sysvars = Sysvars::default();
+        for (number, accounts) in archives.iter().enumerate() {
+            let below = is_pair && number == 0;
+            sysvars.merge(if below { &accounts.sysvars_kept } else { &accounts.sysvars });
+        }
+        Ok(State { totals, merkle, facts, sysvars })
     }
 }
 

@@ -1,6 +1,9 @@
 //! `icecore snapshot diff`: the accounts that differ between two states.
 
-use std::path::{Path, PathBuf};
+use std::{
+    ops::ControlFlow,
+    path::{Path, PathBuf},
+};
 
 use clap::Args;
 use icecore_restore::{
@@ -48,39 +51,94 @@ struct Summary<'a> {
     after: &'a StateSummary,
 }
 
+/// The accounts as they come, on stdout.
+struct Rows<'a> {
+    answer: Answer,
+    before: &'a StateSummary,
+    after: &'a StateSummary,
+    has_begun: bool,
+}
+
+impl Rows<'_> {
+    /// What stands before the first account, once.
+    fn begin(&mut self) -> Result<(), Failure> {
+        if self.answer.is_display() && !self.has_begun {
+            head(self.before, self.after, &mut self.answer)?;
+        }
+        self.has_begun = true;
+        Ok(())
+    }
+
+    fn account(&mut self, account: &AccountDiff) -> Result<(), Failure> {
+        self.begin()?;
+        match self.answer.is_display() {
+            true => show(account, &mut self.answer),
+            false => Ok(self.answer.row(account)?),
+        }
+    }
+
+    fn end(mut self, diff: &Diff) -> Result<(), Failure> {
+        self.begin()?;
+        let fields: Vec<_> =
+            diff.before.differing(&diff.after).iter().map(|difference| difference.field).collect();
+        if self.answer.is_display() {
+            self.answer.line(last(diff, &fields))?;
+        } else {
+            self.answer.row(&Last {
+                summary: Summary {
+                    same: diff.is_same(),
+                    added: diff.added,
+                    closed: diff.closed,
+                    changed: diff.changed,
+                    fields,
+                    before: &diff.before,
+                    after: &diff.after,
+                },
+            })?;
+        }
+        Ok(self.answer.finish()?)
+    }
+}
+
 pub(crate) fn run(common: &CommonOptions, options: &Options) -> Result<Exit, Failure> {
     // Both names are looked at before hours may be spent on the first.
     let before = pair_of(&side(&options.before))?;
     let after = pair_of(&side(&options.after))?;
-    let scan = common.scan();
+    let mut scan = common.scan();
     let memory_bytes_max = scan.memory_bytes_max;
-    let watch = common.watch_scan(false)?;
+    // While the second side is opened the first one holds up to an eighth.
+    scan.memory_bytes_max -= memory_bytes_max / 8;
+    let watch = common.watch_scan(true)?;
     let mut before = LiveAccounts::open(before, scan.clone(), &watch.progress)?;
     let mut after = LiveAccounts::open(after, scan, &watch.progress)?;
-    let diff = icecore_restore::diff(&mut before, &mut after, memory_bytes_max, &watch.progress)?;
-    watch.finish()?;
-
-    let mut answer = Answer::new(common.output);
-    if answer.is_display() {
-        display(&diff, &mut answer)?;
-    } else {
-        for account in &diff.accounts {
-            answer.row(account)?;
-        }
-        let fields = diff.before.differing(&diff.after);
-        answer.row(&Last {
-            summary: Summary {
-                same: diff.is_same(),
-                added: diff.count(Change::Added),
-                closed: diff.count(Change::Closed),
-                changed: diff.count(Change::Changed),
-                fields: fields.iter().map(|difference| difference.field).collect(),
-                before: &diff.before,
-                after: &diff.after,
-            },
-        })?;
+    let summaries = [&before, &after].map(StateSummary::of);
+    let [of_before, of_after] = &summaries;
+    let mut rows = Rows {
+        answer: Answer::new(common.output),
+        before: of_before,
+        after: of_after,
+        has_begun: false,
+    };
+    let mut failure = None;
+    let compared = icecore_restore::diff(
+        &mut before,
+        &mut after,
+        memory_bytes_max,
+        &watch.progress,
+        |account| match rows.account(&account) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(failed) => {
+                failure = Some(failed);
+                ControlFlow::Break(())
+            }
+        },
+    );
+    if let Some(failure) = failure {
+        return Err(failure);
     }
-    answer.finish()?;
+    let diff = compared?;
+    watch.finish()?;
+    rows.end(&diff)?;
     Ok(if diff.is_same() { Exit::Good } else { Exit::Bad })
 }
 
@@ -102,36 +160,34 @@ fn side(argument: &Path) -> Vec<PathBuf> {
     }
 }
 
-fn display(diff: &Diff, answer: &mut Answer) -> Result<(), Failure> {
-    for (word, state) in [("before", &diff.before), ("after", &diff.after)] {
+/// For a person: both sides, and how their banks differ.
+fn head(before: &StateSummary, after: &StateSummary, answer: &mut Answer) -> Result<(), Failure> {
+    for (word, state) in [("before", before), ("after", after)] {
         let verdict = match state.verdict {
             Verdicts::Bad => ", its verdict is bad",
             Verdicts::Consistent | Verdicts::Anchored => "",
         };
         answer.line(format!("{word:6}  slot {}, {}{verdict}", state.slot, state.archive))?;
     }
-    let banks = diff.before.differing(&diff.after);
-    for difference in &banks {
+    for difference in before.differing(after) {
         answer.line(format!(
             "  {:33} {} -> {}",
             difference.field, difference.before, difference.after
         ))?;
     }
-    for account in &diff.accounts {
-        show(account, answer)?;
-    }
-    let counts = [Change::Added, Change::Closed, Change::Changed]
-        .map(|change| format!("{} {}", change.word(), diff.count(change)))
-        .join(", ");
-    answer.line(match (diff.accounts.is_empty(), banks.is_empty()) {
-        (true, true) => "same state".to_string(),
-        (true, false) => {
-            let fields: Vec<_> = banks.iter().map(|difference| difference.field).collect();
-            format!("same accounts, but the banks differ in {}", fields.join(", "))
-        }
-        (false, _) => counts,
-    })?;
     Ok(())
+}
+
+/// For a person: the last line.
+fn last(diff: &Diff, fields: &[&str]) -> String {
+    let counts = [Change::Added, Change::Closed, Change::Changed];
+    match (counts.iter().all(|change| diff.count(*change) == 0), fields) {
+        (true, []) => "same state".to_string(),
+        (true, _) => format!("same accounts, but the banks differ in {}", fields.join(", ")),
+        (false, _) => {
+            counts.map(|change| format!("{} {}", change.word(), diff.count(change))).join(", ")
+        }
+    }
 }
 
 fn show(account: &AccountDiff, answer: &mut Answer) -> Result<(), Failure> {

@@ -12,19 +12,13 @@ mod one_member;
 mod status_cache;
 mod summary;
 
-use std::{
-    io::{IsTerminal, stdout},
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::path::{Path, PathBuf};
 
 use clap::Args;
-use icecore_restore::Progress;
 
 use crate::{
     exit::{Exit, Failure},
     options::CommonOptions,
-    progress::Watch,
 };
 
 #[derive(Debug, Args)]
@@ -60,17 +54,6 @@ pub(crate) fn run(common: &CommonOptions, options: &Options) -> Result<Exit, Fai
         Options { frames: true, .. } => frames::run(common, file),
         Options { status_cache: true, .. } => status_cache::run(common, file),
         _ => summary::run(common, file),
-    }
-}
-
-/// Watches a run that writes its answer all the time: a progress bar would be written over by it
-/// when both are on one terminal, so there each phase gets a line instead.
-fn watch_stream(common: &CommonOptions) -> Result<Watch, Failure> {
-    match &common.log {
-        None if stdout().is_terminal() => {
-            Watch::start(Arc::new(Progress::default()), Some(Path::new("-")))
-        }
-        _ => common.watch(),
     }
 }
 

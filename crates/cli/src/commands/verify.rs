@@ -1,5 +1,7 @@
 //! `icecore snapshot verify`: a verdict on archives.
 
+mod sandbox;
+
 use std::{
     io::Write,
     path::{Path, PathBuf},
@@ -146,6 +148,21 @@ fn display(
     answer.line("covered by no check:")?;
     for what in report.last().not_covered {
         answer.line(format!("  - {what}"))?;
+    }
+    answer.line("")?;
+
+    let work = &report.work;
+    answer.line(sandbox::line(&work.sandbox, &work.hosts))?;
+    if verbose {
+        for line in sandbox::hosts(&work.hosts).lines() {
+            answer.line(format!("  {line}"))?;
+        }
+        answer.line(format!("read by {}", work.reading))?;
+        answer.line(format!(
+            "{} to scratch files for want of memory, {} bins of keys split",
+            human(work.bytes_spilled),
+            work.bins_split,
+        ))?;
     }
     answer.line("")?;
 

@@ -90,17 +90,30 @@ fn what_is_typed_wrongly_is_told_before_any_work() {
 }
 
 #[test]
-fn the_need_for_memory_is_told_first_and_a_limit_is_kept() {
+fn the_memory_limit_is_told_first_and_makes_no_difference() {
     for command in commands() {
-        let output = run(from(&command, &tiny()));
-        assert_code(&output, 0);
-        let told = stderr(&output);
-        assert!(told.starts_with("memory: 40 bytes for each account record\n"), "{told}");
-        let limited = [&command[..], &["--memory-limit", "20k"]].concat();
-        let output = run(from(&limited, &tiny()));
-        assert_code(&output, 3);
-        assert!(output.stdout.is_empty());
-        assert!(stderr(&output).contains("raise --memory-limit"), "{}", stderr(&output));
+        let plenty = run(from(&command, &tiny()));
+        assert_code(&plenty, 0);
+        let told = stderr(&plenty);
+        assert!(told.starts_with("memory: 134 MB for accounts, what does not fit "), "{told}");
+        let limited = [&command[..], &["--memory-limit", "16MiB"]].concat();
+        let scarce = run(from(&limited, &tiny()));
+        assert_code(&scarce, 0);
+        assert!(stderr(&scarce).starts_with("memory: 16.8 MB for accounts, "), "{scarce:?}");
+        assert_eq!(stdout(&scarce), stdout(&plenty));
+    }
+}
+
+#[test]
+fn a_memory_limit_leaves_room_for_buffers() {
+    for command in commands() {
+        for limit in ["20k", "16777215"] {
+            let limited = [&command[..], &["--memory-limit", limit]].concat();
+            let output = run(from(&limited, &tiny()));
+            assert_code(&output, 2);
+            assert!(output.stdout.is_empty());
+            assert!(stderr(&output).contains("at least 16 MiB are needed"), "{output:?}");
+        }
     }
 }
 

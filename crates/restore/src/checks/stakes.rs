@@ -7,18 +7,28 @@ use icecore_types::{Epoch, Pubkey};
 
 use super::{State, Subject};
 use crate::{
-    account_facts::{StakeFact, VoteFact},
+    account_facts::{ByKey, Content, Fact},
     check_id::CheckId,
     findings::Findings,
     manifest_facts::{EpochStakes, ManifestFacts},
+    spill::SpillError,
 };
 
-pub(super) fn check(subject: &Subject<'_>, manifest: &ManifestFacts, findings: &mut Findings) {
+/// # Errors
+/// When what was spilled cannot be read.
+pub(super) fn check(
+    subject: &Subject<'_>,
+    manifest: &ManifestFacts,
+    findings: &mut Findings,
+) -> Result<(), SpillError> {
     leader(manifest, findings);
     epoch_stakes(manifest, findings);
     match subject.state {
         Ok(state) => cache(subject, manifest, state, findings),
-        Err(reason) => findings.skip(CheckId::M11, reason),
+        Err(reason) => {
+            findings.skip(CheckId::M11, reason);
+            Ok(())
+        }
     }
 }
 
@@ -143,39 +153,51 @@ fn one_epoch(epoch: Epoch, stakes: &EpochStakes, findings: &mut Findings) {
 }
 
 /// M11.
-fn cache(subject: &Subject<'_>, manifest: &ManifestFacts, state: &State, findings: &mut Findings) {
+fn cache(
+    subject: &Subject<'_>,
+    manifest: &ManifestFacts,
+    state: &State,
+    findings: &mut Findings,
+) -> Result<(), SpillError> {
     let id = CheckId::M11;
     let bank = &manifest.bank;
     let cache = &manifest.stakes;
     if cache.is_empty() {
         // Seen in a real manifest of testnet; the accounts themselves are then all there is.
-        return findings.warn(id, "the manifest caches no stakes");
+        findings.warn(id, "the manifest caches no stakes");
+        return Ok(());
     }
     let epoch = bank.epoch_schedule.epoch_of(bank.slot);
     findings.equal(id, "epoch of the stakes", epoch, cache.epoch);
-    if cache.repeated > 0 {
-        findings.fail(id, format!("{} keys stand twice", cache.repeated));
+    let repeated = cache.repeated + cache.delegations.repeated();
+    if repeated > 0 {
+        findings.fail(id, format!("{repeated} keys stand twice"));
     }
-    delegations(subject, manifest, state, findings);
-    vote_accounts(subject, manifest, state, findings);
+    delegations(subject, manifest, state, findings)?;
+    vote_accounts(subject, manifest, state, findings)?;
     findings.note(
         id,
         format!("{} delegations, {} vote accounts", cache.delegations.len(), cache.votes.len()),
     );
+    Ok(())
 }
 
+/// Both lists are read side by side, by key; a second time if something is missing.
 fn delegations(
     subject: &Subject<'_>,
     manifest: &ManifestFacts,
     state: &State,
     findings: &mut Findings,
-) {
+) -> Result<(), SpillError> {
     let id = CheckId::M11;
+    let delegations = &manifest.stakes.delegations;
     let mut found = 0;
-    for StakeFact { key, spot, delegation } in &state.stakes {
-        let Some(cached) = manifest.stakes.delegations.get(key) else { continue };
+    let (mut facts, mut cached) = (state.facts.reader()?, delegations.reader()?);
+    while let Some(ByKey(Fact { spot, key, content })) = facts.next()? {
+        let Content::Stake(delegation) = content else { continue };
+        let Some(cached) = cached.of(&key)? else { continue };
         found += 1;
-        if *delegation != Some(*cached) {
+        if delegation != Some(cached) {
             let what = match delegation {
                 Some(_) => "another delegation",
                 None => "no delegation",
@@ -183,25 +205,27 @@ fn delegations(
             let wrong = subject.naming.wrong(
                 spot.place,
                 spot.offset,
-                Some(*key),
+                Some(key),
                 "the cached delegation",
                 what,
             );
             findings.wrong(id, wrong);
         }
     }
-    if found < manifest.stakes.delegations.len() {
-        let mut missing: Vec<_> = manifest
-            .stakes
-            .delegations
-            .keys()
-            .filter(|key| state.stakes.binary_search_by_key(key, |fact| &fact.key).is_err())
-            .collect();
-        missing.sort_unstable();
-        for key in missing {
-            findings.fail(id, format!("stake account {key} is cached and not among the accounts"));
+    if found < delegations.len() {
+        let (mut facts, mut cached) = (state.facts.reader()?, delegations.reader()?);
+        while let Some(cached) = cached.next()? {
+            let key = cached.key;
+            let fact = facts.skip_while(|ByKey(fact)| fact.key < key)?;
+            let is_there =
+                |ByKey(fact): ByKey| fact.key == key && matches!(fact.content, Content::Stake(_));
+            if !fact.is_some_and(is_there) {
+                let sentence = format!("stake account {key} is cached and not among the accounts");
+                findings.fail(id, sentence);
+            }
         }
     }
+    Ok(())
 }
 
 fn vote_accounts(
@@ -209,27 +233,27 @@ fn vote_accounts(
     manifest: &ManifestFacts,
     state: &State,
     findings: &mut Findings,
-) {
+) -> Result<(), SpillError> {
     let id = CheckId::M11;
     let cached = &manifest.stakes.votes;
-    for VoteFact { key, spot, account, initialized } in &state.votes {
-        let (expected, what) = match cached.get(key) {
-            Some(digest) if digest == account => continue,
+    let mut missing: BTreeSet<&Pubkey> = cached.keys().collect();
+    let mut facts = state.facts.reader()?;
+    while let Some(ByKey(Fact { spot, key, content })) = facts.next()? {
+        let Content::Vote { account, initialized } = content else { continue };
+        missing.remove(&key);
+        let (expected, what) = match cached.get(&key) {
+            Some(digest) if *digest == account => continue,
             Some(_) => ("the cached vote account", "another content"),
-            None if *initialized && manifest.stakes.voters.contains(key) => {
+            None if initialized && manifest.stakes.voters.contains(&key) => {
                 ("a cached vote account, as stake is delegated to it", "none in the cache")
             }
             None => continue,
         };
-        let wrong = subject.naming.wrong(spot.place, spot.offset, Some(*key), expected, what);
+        let wrong = subject.naming.wrong(spot.place, spot.offset, Some(key), expected, what);
         findings.wrong(id, wrong);
     }
-    let mut missing: Vec<_> = cached
-        .keys()
-        .filter(|key| state.votes.binary_search_by_key(key, |fact| &fact.key).is_err())
-        .collect();
-    missing.sort_unstable();
     for key in missing {
         findings.fail(id, format!("vote account {key} is cached and not among the accounts"));
     }
+    Ok(())
 }

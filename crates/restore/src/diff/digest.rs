@@ -1,4 +1,4 @@
-//! Accounts as digests, and those accounts again whose digests differ.
+//! Accounts as digests, and where those lie that differ.
 
 use std::{
     hash::{BuildHasher, RandomState},
@@ -7,35 +7,38 @@ use std::{
 
 use icecore_types::{AccountRef, Pubkey};
 
-use super::{DIGEST_BYTES_PER_ACCOUNT, Row, account::AccountState};
-use crate::{Error, LiveAccounts, Progress};
+use crate::{
+    Error, LiveAccounts, Progress,
+    pass::batch::Place,
+    spill::{
+        SpillError,
+        item::Item,
+        sorted::{Sorted, SortedReader},
+        sorter::Sorter,
+    },
+};
 
-/// The memory that may be used.
-pub(super) struct Budget {
-    pub(super) bytes_max: u64,
-}
-
-impl Budget {
-    pub(super) fn check(&self, records: u64, bytes_each: u64) -> Result<u64, Error> {
-        let needed = records.saturating_mul(bytes_each);
-        match needed > self.bytes_max {
-            true => Err(Error::Memory { records, needed, limit: self.bytes_max }),
-            false => Ok(needed),
-        }
-    }
-
-    pub(super) fn without(&self, bytes: u64) -> Self {
-        Self { bytes_max: self.bytes_max.saturating_sub(bytes) }
-    }
-}
-
-pub(super) type KeyDigest = [u8; 16];
-
-/// An account in 32 bytes.
+/// An account in 40 bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Digest {
-    pub(super) key: KeyDigest,
+    key: [u8; 16],
     content: [u8; 16],
+    place: Place,
+}
+
+impl Item for Digest {
+    const BYTES: usize = 40;
+
+    fn write(&self, bytes: &mut [u8]) {
+        bytes[..16].copy_from_slice(&self.key);
+        bytes[16..32].copy_from_slice(&self.content);
+        self.place.write(&mut bytes[32..]);
+    }
+
+    fn read(bytes: &[u8]) -> Self {
+        let array = |at: usize| *bytes[at..].first_chunk().expect("40 bytes");
+        Self { key: array(0), content: array(16), place: Place::read(&bytes[32..]) }
+    }
 }
 
 /// Digests with a key that nobody knows.
@@ -62,7 +65,7 @@ impl Digester {
         *hasher.finalize().as_bytes().first_chunk().expect("a hash is 32 bytes")
     }
 
-    fn of_key(&self, pubkey: &Pubkey) -> KeyDigest {
+    fn of_key(&self, pubkey: &Pubkey) -> [u8; 16] {
         self.digest(&[pubkey.as_bytes()])
     }
 
@@ -77,80 +80,44 @@ impl Digester {
         ])
     }
 
-    /// Of all accounts of a side; `count` is how many there should be.
+    /// Of all accounts of a side.
     pub(super) fn all(
         &self,
         accounts: &mut LiveAccounts,
-        count: u64,
-        budget: &Budget,
+        mut sorter: Sorter<Digest>,
         progress: &Progress,
-    ) -> Result<Vec<Digest>, Error> {
-        let mut digests = Vec::with_capacity(usize::try_from(count).unwrap_or(0));
-        let mut failure = None;
-        accounts.for_each(progress, |live| {
-            let account = &live.account;
-            if digests.len() == digests.capacity()
-                && let Err(error) = budget.check(digests.len() as u64 * 2, DIGEST_BYTES_PER_ACCOUNT)
-            {
-                failure = Some(error);
-                return ControlFlow::Break(());
-            }
-            let key = self.of_key(account.pubkey);
-            digests.push(Digest { key, content: self.of_content(account) });
-            ControlFlow::Continue(())
+    ) -> Result<Sorted<Digest>, Error> {
+        accounts.try_for_each(progress, |live| {
+            let (key, content) = (self.of_key(live.account.pubkey), self.of_content(&live.account));
+            sorter.push(Digest { key, content, place: live.place })?;
+            Ok(ControlFlow::Continue(()))
         })?;
-        match failure {
-            Some(error) => Err(error),
-            None => Ok(digests),
-        }
-    }
-
-    /// The wanted accounts of a side, by address.
-    pub(super) fn rows(
-        &self,
-        accounts: &mut LiveAccounts,
-        wanted: &[KeyDigest],
-        progress: &Progress,
-    ) -> Result<Vec<Row>, Error> {
-        let mut rows = Vec::new();
-        accounts.for_each(progress, |live| {
-            let account = &live.account;
-            if wanted.binary_search(&self.of_key(account.pubkey)).is_ok() {
-                let state = AccountState {
-                    lamports: account.lamports,
-                    owner: *account.owner,
-                    executable: account.executable,
-                    rent_epoch: account.rent_epoch,
-                    slot: live.slot,
-                    data_len: account.data.len() as u64,
-                    data_blake3: blake3::hash(account.data),
-                };
-                rows.push((*account.pubkey, state));
-            }
-            ControlFlow::Continue(())
-        })?;
-        rows.sort_unstable_by_key(|(pubkey, _)| *pubkey);
-        Ok(rows)
+        Ok(sorter.finish()?)
     }
 }
 
-/// The keys of the accounts that differ, and how many rows they have on both sides together. Both
-/// lists are sorted; a side holds a key once.
-pub(super) fn merge(before: &[Digest], after: &[Digest]) -> (Vec<KeyDigest>, u64) {
-    let mut wanted = Vec::new();
-    let mut rows = 0;
-    let (mut before, mut after) = (before.iter().peekable(), after.iter().peekable());
+/// Gives the places of accounts that differ: on the side before, on the side after. A side holds a
+/// key once.
+pub(super) fn merge(
+    before: &mut SortedReader<Digest>,
+    after: &mut SortedReader<Digest>,
+    mut differs: impl FnMut(Option<Place>, Option<Place>) -> Result<(), SpillError>,
+) -> Result<(), SpillError> {
     loop {
         let key = match (before.peek(), after.peek()) {
-            (None, None) => return (wanted, rows),
+            (None, None) => return Ok(()),
             (Some(one), None) | (None, Some(one)) => one.key,
             (Some(one), Some(other)) => one.key.min(other.key),
         };
-        let left = before.next_if(|digest| digest.key == key);
-        let right = after.next_if(|digest| digest.key == key);
-        if left != right {
-            wanted.push(key);
-            rows += u64::from(left.is_some()) + u64::from(right.is_some());
+        let [left, right] = [&mut *before, &mut *after].map(|digests| match digests.peek() {
+            Some(digest) if digest.key == key => digests.next(),
+            _ => Ok(None),
+        });
+        let (left, right) = (left?, right?);
+        let content = |digest: Option<Digest>| digest.map(|digest| digest.content);
+        if content(left) != content(right) {
+            let place = |digest: Option<Digest>| digest.map(|digest| digest.place);
+            differs(place(left), place(right))?;
         }
     }
 }
@@ -158,20 +125,51 @@ pub(super) fn merge(before: &[Digest], after: &[Digest]) -> (Vec<KeyDigest>, u64
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::spill::SpillSpace;
 
-    fn digest(key: u8, content: u8) -> Digest {
-        Digest { key: [key; 16], content: [content; 16] }
+    fn digest(key: u8, content: u8, record: u32) -> Digest {
+        let place = Place::new(false, 0, record);
+        Digest { key: [key; 16], content: [content; 16], place }
+    }
+
+    fn merged(before: &[Digest], after: &[Digest], bytes_max: usize) -> Vec<[Option<u32>; 2]> {
+        let space = SpillSpace::new(None);
+        let mut readers = [before, after].map(|digests| {
+            let mut sorter = Sorter::new(bytes_max, space.file());
+            digests.iter().for_each(|digest| sorter.push(*digest).expect("pushed"));
+            sorter.finish().expect("sorted").reader(bytes_max).expect("read")
+        });
+        let [before, after] = &mut readers;
+        let mut found = Vec::new();
+        let record = |place: Option<Place>| place.map(Place::record);
+        merge(before, after, |before, after| {
+            found.push([record(before), record(after)]);
+            Ok(())
+        })
+        .expect("read");
+        found
     }
 
     #[test]
-    fn merging_finds_what_one_side_has_alone_or_otherwise() {
-        let before = [digest(1, 1), digest(2, 1), digest(4, 1), digest(5, 1)];
-        let after = [digest(0, 1), digest(1, 1), digest(2, 2), digest(5, 1), digest(6, 1)];
-        let (wanted, rows) = merge(&before, &after);
-        assert_eq!(wanted.iter().map(|key| key[0]).collect::<Vec<_>>(), [0, 2, 4, 6]);
-        assert_eq!(rows, 5);
-        assert_eq!(merge(&before, &before), (Vec::new(), 0));
-        assert_eq!(merge(&[], &before).1, 4);
+    fn merging_finds_what_one_side_has_alone_or_otherwise_and_no_other_place() {
+        let before = [digest(5, 1, 1), digest(2, 1, 2), digest(4, 1, 3), digest(1, 1, 4)];
+        let after =
+            [digest(6, 1, 5), digest(1, 1, 6), digest(2, 2, 7), digest(5, 1, 8), digest(0, 1, 9)];
+        // Of 0, 2, 4, 6; in memory, and with runs of two.
+        let expected = [[None, Some(9)], [Some(2), Some(7)], [Some(3), None], [None, Some(5)]];
+        for bytes_max in [1 << 20, 100] {
+            assert_eq!(merged(&before, &after, bytes_max), expected);
+            assert!(merged(&before, &before, bytes_max).is_empty());
+            assert_eq!(merged(&[], &before, bytes_max).len(), 4);
+        }
+    }
+
+    #[test]
+    fn a_digest_survives_its_bytes() {
+        let mut bytes = [0; Digest::BYTES];
+        let digest = digest(1, 2, 3);
+        digest.write(&mut bytes);
+        assert_eq!(Digest::read(&bytes), digest);
     }
 
     #[test]
@@ -200,14 +198,5 @@ mod tests {
         assert_eq!(digester.of_content(&AccountRef { pubkey: &other, ..account }), content);
         assert_ne!(digester.of_key(&other), digester.of_key(&pubkey));
         assert_ne!(Digester::new().of_key(&pubkey), digester.of_key(&pubkey));
-    }
-
-    #[test]
-    fn memory_is_refused_before_it_is_taken() {
-        let budget = Budget { bytes_max: 100 };
-        assert_eq!(budget.check(3, 32).expect("96 bytes"), 96);
-        assert!(budget.check(4, 32).is_err());
-        assert!(budget.check(u64::MAX, 32).is_err());
-        assert!(budget.without(50).check(2, 32).is_err());
     }
 }

@@ -35,7 +35,8 @@ pub struct StateSummary {
 }
 
 impl StateSummary {
-    pub(super) fn of(accounts: &LiveAccounts) -> Self {
+    /// Of archives that were opened.
+    pub fn of(accounts: &LiveAccounts) -> Self {
         let Verdict {
             archive,
             slot,

@@ -13,6 +13,8 @@ use crate::damage::Damage;
 pub(crate) enum Order {
     /// The bytes of a frame, from this decompressor.
     Frame { decompressor: u32 },
+    /// A frame that nobody wants: its bytes do not come.
+    PassedOver,
     /// The container is damaged.
     Fault(Damage),
     /// The container has ended.
@@ -26,6 +28,7 @@ impl Order {
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
         match self {
             Self::Frame { decompressor } => [&[0][..], &decompressor.to_le_bytes()].concat(),
+            Self::PassedOver => vec![3],
             Self::Fault(damage) => [&[1][..], &damage.to_bytes()].concat(),
             Self::End(report) => {
                 let ContainerReport { kind, frames, skippable_frames, bytes, trailing_bytes } =
@@ -50,6 +53,7 @@ impl Order {
                 let word = decompressor.first_chunk().expect("the splitter writes whole messages");
                 Self::Frame { decompressor: u32::from_le_bytes(*word) }
             }
+            [3] => Self::PassedOver,
             [1, damage @ ..] => Self::Fault(Damage::from_bytes(damage)),
             [2, kind, ..] => Self::End(ContainerReport {
                 kind: kind_of(*kind),
@@ -140,7 +144,7 @@ mod tests {
             trailing_bytes: 4,
         };
         let damage = Damage { check: CheckId::C2, sentence: "x".repeat(2000) };
-        for order in [Order::Frame { decompressor: 7 }, Order::End(report)] {
+        for order in [Order::Frame { decompressor: 7 }, Order::PassedOver, Order::End(report)] {
             assert_eq!(Order::from_bytes(&order.to_bytes()), order);
         }
         assert!(Order::Fault(damage).to_bytes().len() <= MESSAGE_BYTES_MAX);

@@ -60,6 +60,9 @@ pub(crate) struct ParseTile<'env> {
     walk: Option<Box<dyn Walk + 'env>>,
     /// The decompressor of the frame that is due.
     frame: Option<usize>,
+    /// Frames whose order was told, and whether the last one of them was passed over.
+    frames: usize,
+    passed_over: bool,
     block: Option<Fragment>,
     /// The container's end, once the splitter has told it.
     end: Option<ContainerReport>,
@@ -88,6 +91,8 @@ impl<'env> ParseTile<'env> {
             policy,
             walk: None,
             frame: None,
+            frames: 0,
+            passed_over: false,
             block: None,
             end: None,
             stream_end: None,
@@ -101,6 +106,8 @@ impl<'env> ParseTile<'env> {
     fn reset(&mut self) {
         self.walk = None;
         self.frame = None;
+        self.frames = 0;
+        self.passed_over = false;
         self.block = None;
         self.end = None;
         self.stream_end = None;
@@ -125,7 +132,18 @@ impl<'env> ParseTile<'env> {
 
     fn order(&mut self, order: Order) {
         match order {
-            Order::Frame { decompressor } => self.frame = Some(decompressor as usize),
+            Order::Frame { decompressor } => {
+                self.frame = Some(decompressor as usize);
+                let passed_over = std::mem::take(&mut self.passed_over);
+                if let Some(walk) = &mut self.walk {
+                    walk.frame(self.frames, passed_over);
+                }
+                self.frames += 1;
+            }
+            Order::PassedOver => {
+                self.passed_over = true;
+                self.frames += 1;
+            }
             Order::Fault(damage) => self.fault(damage),
             Order::End(report) => self.end = Some(report),
         }

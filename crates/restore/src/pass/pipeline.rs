@@ -12,6 +12,7 @@ use icecore_tile::{
 use super::{
     ContainerReport, Feed,
     batch::Batch,
+    borders::Selection,
     decompress::{self, DecompressTile},
     parse::ParseTile,
     read::ReadTile,
@@ -168,9 +169,26 @@ impl<'env> Pipeline<'_, '_, 'env> {
         visitor: V,
         workers: Vec<W>,
     ) -> Result<(V, Vec<W>, WalkEnd), Error> {
+        self.pass_over(feed, reason, incremental, visitor, workers, None)
+    }
+
+    /// The same over some frames only. The tar stream's end is not told then.
+    pub(crate) fn pass_over<V: Visitor + 'env, W: Worker + 'env>(
+        &mut self,
+        feed: usize,
+        reason: &str,
+        incremental: bool,
+        visitor: V,
+        workers: Vec<W>,
+        selection: Option<Selection>,
+    ) -> Result<(V, Vec<W>, WalkEnd), Error> {
         let home = Arc::new(Mutex::new(None));
-        let walk =
-            VisitorWalk { walk: ArchiveWalk::new(incremental, visitor), home: Arc::clone(&home) };
+        *self.slots.frames.lock().expect("no holder of this lock panics") =
+            selection.as_ref().map(|selection| Arc::clone(&selection.frames));
+        let walk = VisitorWalk {
+            walk: ArchiveWalk::new(incremental, visitor, selection),
+            home: Arc::clone(&home),
+        };
         let workers = self.run(feed, reason, Box::new(walk), workers)?;
         let walk: ArchiveWalk<V> = Slots::take(&home).expect("a finished walk has come home");
         Ok((walk.visitor, workers, walk.end))
@@ -250,6 +268,10 @@ struct VisitorWalk<V> {
 }
 
 impl<V: Visitor> Walk for VisitorWalk<V> {
+    fn frame(&mut self, frame: usize, passed_over: bool) {
+        self.walk.frame(frame, passed_over);
+    }
+
     fn joined_bytes(&self, next: &[u8]) -> usize {
         self.walk.joined_bytes(next)
     }

@@ -7,7 +7,7 @@
 use std::{
     ops::ControlFlow,
     sync::{
-        Mutex,
+        Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
 };
@@ -34,6 +34,8 @@ pub(crate) trait Hand: Send {
 /// The parts of one pass.
 pub(crate) struct Slots<'env> {
     pub(crate) feed: Mutex<Option<Feed>>,
+    /// Of each frame whether it is wanted; without this all are.
+    pub(crate) frames: Mutex<Option<Arc<[bool]>>>,
     pub(crate) walk: Mutex<Option<Box<dyn Walk + 'env>>>,
     pub(crate) hands: Vec<Mutex<Option<Box<dyn Hand + 'env>>>>,
     /// Whether the rest of the archive need not be read.
@@ -46,6 +48,7 @@ impl<'env> Slots<'env> {
     pub(crate) fn new(hands: usize) -> Self {
         Self {
             feed: Mutex::new(None),
+            frames: Mutex::new(None),
             walk: Mutex::new(None),
             hands: (0..hands).map(|_| Mutex::new(None)).collect(),
             enough: AtomicBool::new(false),

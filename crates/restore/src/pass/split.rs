@@ -49,6 +49,10 @@ pub(crate) struct SplitTile<'env> {
     /// The decompressor of the open frame.
     open: Option<usize>,
     frames: usize,
+    /// Which frames are wanted, if not all.
+    wanted: Option<Arc<[bool]>>,
+    /// Frames that were given out.
+    given: usize,
     bytes: u64,
     steps: VecDeque<Step>,
     /// Nothing more is looked at: the end was told, or a fault.
@@ -66,6 +70,8 @@ impl<'env> SplitTile<'env> {
             piece: 0..0,
             open: None,
             frames: 0,
+            wanted: None,
+            given: 0,
             bytes: 0,
             steps: VecDeque::new(),
             has_ended: true,
@@ -91,8 +97,15 @@ impl<'env> SplitTile<'env> {
 
     /// Opens a frame or a stream with the decompressor whose turn it is.
     fn open(&mut self, content: Content) {
-        let decompressor = self.frames % self.decompressors;
+        let frame = self.frames;
         self.frames += 1;
+        let is_wanted = |wanted: &Arc<[bool]>| wanted.get(frame).copied().unwrap_or(true);
+        if !self.wanted.as_ref().is_none_or(is_wanted) {
+            self.tell(&Order::PassedOver);
+            return;
+        }
+        let decompressor = self.given % self.decompressors;
+        self.given += 1;
         self.tell(&Order::Frame { decompressor: decompressor as u32 });
         let output = ORDER + 1 + decompressor;
         let bytes = content.to_bytes();
@@ -267,6 +280,7 @@ impl Tile for SplitTile<'_> {
             Control::Start(_) => {
                 self.reset();
                 self.has_ended = false;
+                self.wanted = Slots::take(&self.slots.frames);
             }
             Control::Finish => {
                 if self.chunk.is_none() && self.steps.is_empty() {

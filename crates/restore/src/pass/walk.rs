@@ -3,7 +3,7 @@
 //! What is wrong in the bytes goes to the visitor as faults; the walk goes on where it can (a
 //! member that does not belong) and ends where it cannot (a damaged header, a cut stream).
 
-use std::ops::ControlFlow;
+use std::{ops::ControlFlow, sync::Arc};
 
 use icecore_archive::{
     members::{MemberKind, classify},
@@ -15,6 +15,7 @@ use icecore_types::Slot;
 use super::{
     ContainerReport,
     batch::{First, Place, Run},
+    borders::{Border, Borders, Selection},
 };
 use crate::damage::Damage;
 
@@ -52,6 +53,11 @@ pub(crate) trait Visitor: Send {
 
     /// Something is wrong in a storage.
     fn storage_fault(&mut self, place: Place, offset: u64, fault: StorageFault);
+
+    /// The walk goes on behind frames that were passed over; so many storages were begun before.
+    fn resume(&mut self, storages: u32) {
+        let _ = storages;
+    }
 }
 
 /// What to do with a member's content.
@@ -74,6 +80,8 @@ pub(crate) struct WalkEnd {
     pub(crate) container: Option<ContainerReport>,
     /// Of the tar stream, when its end was reached.
     pub(crate) tar: Option<TarEnd>,
+    /// Where the walk stood at the start of each frame.
+    pub(crate) borders: Arc<Borders>,
 }
 
 /// The records that end in one block.
@@ -102,6 +110,9 @@ impl Records {
 
 /// What the parsing tile does with blocks.
 pub(crate) trait Walk: Send {
+    /// A frame begins; it is the first one, or follows `passed_over` frames that were not given.
+    fn frame(&mut self, frame: usize, passed_over: bool);
+
     /// Bytes of the record that ends in the block which begins with `next`, if it began before.
     fn joined_bytes(&self, next: &[u8]) -> usize;
 
@@ -122,10 +133,22 @@ pub(crate) trait Walk: Send {
     fn retire(self: Box<Self>);
 }
 
-enum Content {
+/// What a walk does with the bytes of the member at hand.
+#[derive(Debug, Clone)]
+pub(super) enum Content {
     Nothing,
     Bytes,
     Records { reader: StorageReader, number: u32, slot: Slot, chosen: bool },
+}
+
+impl Content {
+    /// Bytes kept of a record that was begun.
+    pub(super) fn begun_bytes(&self) -> usize {
+        match self {
+            Self::Records { reader, .. } => reader.begun_bytes(),
+            Self::Nothing | Self::Bytes => 0,
+        }
+    }
 }
 
 /// Walks over an archive with a visitor.
@@ -136,10 +159,13 @@ pub(crate) struct ArchiveWalk<V> {
     incremental: bool,
     pub(crate) visitor: V,
     pub(crate) end: WalkEnd,
+    borders: Borders,
+    /// For a second look: which frames are given.
+    selection: Option<Selection>,
 }
 
 impl<V: Visitor> ArchiveWalk<V> {
-    pub(crate) fn new(incremental: bool, visitor: V) -> Self {
+    pub(crate) fn new(incremental: bool, visitor: V, selection: Option<Selection>) -> Self {
         Self {
             tar: Some(TarReader::new()),
             content: Content::Nothing,
@@ -147,7 +173,39 @@ impl<V: Visitor> ArchiveWalk<V> {
             incremental,
             visitor,
             end: WalkEnd::default(),
+            borders: Borders::default(),
+            selection,
         }
+    }
+
+    /// Notes where the walk stands, or goes to where the first look stood at this frame.
+    pub(crate) fn frame(&mut self, frame: usize, passed_over: bool) {
+        let Some(selection) = &self.selection else {
+            let Some(tar) = &self.tar else { return };
+            let next = match &self.content {
+                Content::Records { reader, number, .. } => {
+                    Place::new(self.incremental, *number, reader.records())
+                }
+                Content::Nothing | Content::Bytes => Place::new(self.incremental, self.storages, 0),
+            };
+            let (tar, content) = (tar.clone(), self.content.clone());
+            self.borders.push(Border { next, tar, content, storages: self.storages });
+            return;
+        };
+        if !passed_over {
+            return;
+        }
+        let border = selection.borders.get(frame).expect("only frames with borders are left out");
+        self.tar = Some(border.tar.clone());
+        self.storages = border.storages;
+        self.content = match border.content.clone() {
+            Content::Records { reader, number, slot, .. } => {
+                Content::Records { reader, number, slot, chosen: true }
+            }
+            // Of other members nothing is wanted at a second look.
+            Content::Nothing | Content::Bytes => Content::Nothing,
+        };
+        self.visitor.resume(self.storages);
     }
 
     pub(crate) fn joined_bytes(&self, next: &[u8]) -> usize {
@@ -186,6 +244,7 @@ impl<V: Visitor> ArchiveWalk<V> {
 
     pub(crate) fn end(&mut self, report: ContainerReport) {
         self.end.container = Some(report);
+        self.end.borders = Arc::new(std::mem::take(&mut self.borders));
         let Some(tar) = self.tar.take() else { return };
         match tar.finish() {
             Ok(tar) => self.end.tar = Some(tar),

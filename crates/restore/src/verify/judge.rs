@@ -45,7 +45,7 @@ impl Examination<'_> {
             naming,
             &judged,
             !has_incremental,
-        ));
+        )?);
         if let (Some(source), Some(upper)) = (&pair.incremental, &upper) {
             let state = match &judged.state_pair {
                 Some(state) if lower.is_whole() && judged.is_pair => Ok(state),
@@ -60,11 +60,13 @@ impl Examination<'_> {
                 naming,
                 &judged,
                 true,
-            ));
+            )?);
         }
         self.work.bytes_read = self.progress.bytes_read();
         self.work.bytes_unpacked = self.progress.bytes_unpacked();
         self.work.records = self.progress.records();
+        let files = self.spills.iter().chain([&self.found]);
+        self.work.bytes_spilled += files.map(|file| file.bytes()).sum::<u64>();
         Ok(Examined {
             report: Report { archives, work: self.work.clone() },
             full: lower.look.facts,
@@ -84,7 +86,7 @@ impl Examination<'_> {
         naming: Naming<'_>,
         judged: &Judged,
         is_last: bool,
-    ) -> Verdict {
+    ) -> Result<Verdict, Error> {
         let mut findings = looked.look.findings.clone();
         records(looked, base.is_some(), naming, judged, &mut findings);
         let subject = Subject {
@@ -96,8 +98,8 @@ impl Examination<'_> {
             genesis: self.options.genesis.as_ref(),
             expected: is_last.then_some(&self.options.expected),
         };
-        let computed = check(&subject, &mut findings);
-        summarize(&subject, source, computed, findings, self.options.strict)
+        let computed = check(&subject, &mut findings)?;
+        Ok(summarize(&subject, source, computed, findings, self.options.strict))
     }
 }
 

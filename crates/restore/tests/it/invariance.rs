@@ -10,8 +10,8 @@ use lz4_flex::frame::{BlockMode, BlockSize, FrameInfo};
 use crate::{
     case::From,
     support::{
-        Forms, archives_in, failed, lz4, records, shared, tiny_full, tiny_incremental, unpack,
-        verify_files, verify_files_with, zstd, zstd_frame,
+        Forms, append, archives_in, failed, lz4, records, shared, tiny_full, tiny_incremental,
+        unpack, verify_files, verify_files_with, zstd, zstd_frame,
     },
 };
 
@@ -158,6 +158,46 @@ fn any_container_gives_the_same_verdict() {
     for (number, (extension, bytes)) in odd.iter().enumerate() {
         assert!(unpack(bytes).is_ok_and(|unpacked| unpacked == tar), "container {number}");
         assert_eq!(verdict(extension, bytes), expected, "container {number}");
+    }
+}
+
+/// An older version of an account in an older storage: its sum has to be taken out again. However
+/// the tar is cut into frames, the second look finds it, and where there are many frames it enters
+/// those only in which something wanted ends.
+#[test]
+fn a_second_look_enters_only_the_frames_that_it_wants() {
+    let mut forms = Forms::full();
+    let full = &mut forms.full;
+    let all = records(full);
+    let newest = all.iter().max_by_key(|record| record.slot).expect("records").clone();
+    let oldest = all.iter().min_by_key(|record| record.slot).expect("records").clone();
+    let mut older = newest.bytes(full).to_vec();
+    older[crate::support::field::LAMPORTS.start] ^= 1;
+    append(&mut full.members[oldest.member].content, &older);
+    full.relist();
+    let tar = full.tar();
+    let verify = |bytes: &[u8], cores| {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = full.write_as(folder.path(), "tar.zst", bytes);
+        let options = Options::for_cores(cores);
+        verify_files_with(&path, None, &options).expect("it can be read")
+    };
+    let mut report = verify(&zstd(&tar), 1);
+    assert_eq!(report.work.records_looked_at_again, 1);
+    assert_eq!(report.work.frames_passed_over, 0, "its only frame");
+    let expected = without_container(report.archives.remove(0));
+    assert_eq!(expected.verdict, Answer::Consistent);
+    // With the tiniest frames more would have to be kept at borders than is allowed: all are entered.
+    for (bytes, is_bounded) in [(61, true), (1013, false), (5003, false), (100_000, false)] {
+        let frames: Vec<_> = tar.chunks(bytes).map(zstd).collect();
+        for cores in [1, 4] {
+            let mut report = verify(&frames.concat(), cores);
+            assert_eq!(report.work.records_looked_at_again, 1, "frames of {bytes}");
+            let passed_over = report.work.frames_passed_over;
+            let expected_over = if is_bounded { 0 } else { frames.len() as u64 - 1 };
+            assert_eq!(passed_over, expected_over, "frames of {bytes}");
+            assert_eq!(without_container(report.archives.remove(0)), expected, "{bytes}");
+        }
     }
 }
 

@@ -10,6 +10,7 @@ mod checks;
 mod damage;
 mod decoded;
 mod invariance;
+mod memory;
 mod refusals;
 mod support;
 mod truth;

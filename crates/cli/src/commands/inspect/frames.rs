@@ -6,7 +6,7 @@ use icecore_archive::{container::ContainerKind, lz4_stream::Lz4Frame, zstd_frame
 use icecore_restore::{Frame, read_frames};
 use serde::Serialize;
 
-use super::{outcome, watch_stream};
+use super::outcome;
 use crate::{
     exit::{Exit, Failure},
     options::CommonOptions,
@@ -116,7 +116,7 @@ impl Row {
 pub(super) fn run(common: &CommonOptions, file: &Path) -> Result<Exit, Failure> {
     let mut answer = Answer::new(common.output);
     let is_display = answer.is_display();
-    let watch = watch_stream(common)?;
+    let watch = common.watch_stream()?;
     let mut written = Ok(());
     let mut frames = 0;
     let end = read_frames(file, &watch.progress, |frame| {

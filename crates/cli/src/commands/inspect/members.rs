@@ -9,7 +9,7 @@ use icecore_archive::{
 use icecore_restore::read_archive;
 use serde::Serialize;
 
-use super::{outcome, watch_stream};
+use super::outcome;
 use crate::{
     exit::{Exit, Failure},
     options::CommonOptions,
@@ -42,7 +42,7 @@ struct Row<'a> {
 pub(super) fn run(common: &CommonOptions, file: &Path) -> Result<Exit, Failure> {
     let mut answer = Answer::new(common.output);
     let is_display = answer.is_display();
-    let watch = watch_stream(common)?;
+    let watch = common.watch_stream()?;
     let mut written = Ok(());
     let mut is_first = true;
     let mut foreign = None;

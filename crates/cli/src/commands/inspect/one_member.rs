@@ -8,7 +8,6 @@ use icecore_archive::{
 };
 use icecore_restore::read_archive;
 
-use super::watch_stream;
 use crate::{exit::Failure, options::CommonOptions};
 
 /// What became of the member.
@@ -30,7 +29,7 @@ pub(super) fn read_member(
     is_wanted: impl Fn(&MemberKind) -> bool + Sync,
     mut take: impl FnMut(&[u8]) -> ControlFlow<()> + Send,
 ) -> Result<Found, Failure> {
-    let watch = watch_stream(common)?;
+    let watch = common.watch_stream()?;
     let mut is_open = false;
     let mut found = Found::Missing;
     let end = read_archive(file, &common.scan(), &watch.progress, |event| {
