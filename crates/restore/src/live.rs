@@ -210,7 +210,7 @@ impl LiveAccounts {
         let mut has_frames = false;
         for (source, _) in &mut archives {
             has_frames |= source.may_have_frames()?;
-            feeds.push(source.open("its rows are asked for")?);
+            feeds.push(source.open("its rows are asked for", self.options.tiles.read_options())?);
         }
         let Options { cores, tiles, placement, .. } = &self.options;
         let (decompressors, _) = tiles.counts(*cores, has_frames);

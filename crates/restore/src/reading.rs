@@ -12,7 +12,7 @@ use std::{
 };
 
 use icecore_archive::tar::{TarEnd, TarEvent, TarReader};
-use icecore_disk::{ReadOptions, SequentialReader};
+use icecore_disk::SequentialReader;
 
 use crate::{
     Error, Options,
@@ -52,7 +52,7 @@ pub fn read_archive(
     visit: impl FnMut(TarEvent<'_>) -> ControlFlow<()> + Send,
 ) -> Result<ReadEnd, Error> {
     let path = path.as_ref();
-    let reader = SequentialReader::open(path, ReadOptions::default())?;
+    let reader = SequentialReader::open(path, options.tiles.read_options())?;
     progress.begin(format!("read {}", path.display()));
     progress.expect_bytes(reader.bytes());
     let (decompressors, _) = options.tiles.counts(options.cores, file_has_frames(path)?);

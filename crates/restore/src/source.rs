@@ -80,10 +80,10 @@ impl Source {
     }
 
     /// Opens it, to be read from the first byte; `reason` says why, should it not be possible.
-    pub(crate) fn open(&mut self, reason: &str) -> Result<Feed, Error> {
+    pub(crate) fn open(&mut self, reason: &str, options: ReadOptions) -> Result<Feed, Error> {
         match &mut self.medium {
             Medium::File { path, .. } => {
-                let reader = SequentialReader::open(path, ReadOptions::default())?;
+                let reader = SequentialReader::open(path, options)?;
                 Ok(Feed::File { reader: Box::new(reader), used: false })
             }
             Medium::Standard { scratch, consumed } => {

@@ -2,6 +2,7 @@
 
 use std::{path::PathBuf, str::FromStr};
 
+use icecore_disk::{ReadMethod, ReadOptions};
 use icecore_tile::SandboxMode;
 
 /// Tiles of one kind, at most.
@@ -75,6 +76,16 @@ impl TilePlan {
         let cores = cores.clamp(1, TILES_OF_A_KIND_MAX);
         let decompress = if has_frames { cores.div_ceil(2) } else { 1 };
         (self.decompress.unwrap_or(decompress), self.hash.unwrap_or(cores))
+    }
+
+    /// How files are read: an io_uring, which no filter looks into, only where the thread that reads
+    /// parses nothing.
+    pub(crate) fn read_options(&self) -> ReadOptions {
+        let method = match self.host_of("read") {
+            Some(_) => ReadMethod::Positioned,
+            None => ReadMethod::Auto,
+        };
+        ReadOptions { method, ..ReadOptions::default() }
     }
 
     /// The group that a kind is fused into.
@@ -164,6 +175,8 @@ mod tests {
         assert_eq!(plan.counts(2, true), (4, 3));
         assert_eq!(plan.host_of("split").as_deref(), Some("read+split"));
         assert_eq!(plan.host_of("parse"), None);
+        assert_eq!(plan.read_options().method, ReadMethod::Positioned);
+        assert_eq!(TilePlan::default().read_options().method, ReadMethod::Auto);
         assert_eq!(TilePlan::default().counts(2, false), (1, 2));
         assert_eq!(TilePlan::default().counts(8, true), (4, 8));
         for wrong in [

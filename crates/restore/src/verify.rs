@@ -177,9 +177,9 @@ pub(crate) fn examine(
     let space = SpillSpace::new(options.scratch.as_deref());
     let spills: Vec<_> = (0..workers).map(|_| space.file()).collect();
     let found = space.file();
-    let mut feeds = vec![pair.full.open("a first look")?];
+    let mut feeds = vec![pair.full.open("a first look", options.tiles.read_options())?];
     if let Some(incremental) = &mut pair.incremental {
-        feeds.push(incremental.open("a first look")?);
+        feeds.push(incremental.open("a first look", options.tiles.read_options())?);
     }
     for source in pair.incremental.iter().chain([&pair.full]) {
         progress.expect_bytes(source.bytes().unwrap_or(0));

@@ -4,6 +4,7 @@
 mod damage;
 mod diff;
 mod inspect;
+mod memory;
 mod stats;
 mod support;
 mod usage;
