@@ -120,7 +120,7 @@ mod tests {
             lines(&metrics(2.0, 1.5, 3000), None),
             [
                 "tile    busy  waiting  held back  fragments            rate",
-                "read:0     -        -          -          5     1.00 GB/s",
+                "read:0     -        -          -          5       1.00 GB/s",
                 "hash:0  75 %     25 %        0 %          7  1500 records/s  < holds back the rest",
                 "links  chunks 3/16",
             ]
