@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use icecore_disk::{Input, Stopwatch};
+use icecore_disk::{File, Stopwatch};
 use zstd_safe::{DCtx, InBuffer, OutBuffer};
 
 use crate::Failure;
@@ -13,7 +13,9 @@ const INPUT_BYTES: usize = 1 << 20;
 
 /// Decompresses a file.
 pub(super) struct Decoder {
-    file: Input,
+    file: File,
+    /// Bytes read of the file.
+    offset: u64,
     context: DCtx<'static>,
     input: Vec<u8>,
     /// How much of the input was read from the file, and how much of that has been taken.
@@ -29,7 +31,8 @@ pub(super) struct Decoder {
 impl Decoder {
     pub(super) fn open(path: &Path) -> Result<Self, Failure> {
         Ok(Self {
-            file: Input::file(path)?,
+            file: File::open(path)?,
+            offset: 0,
             context: DCtx::create(),
             input: vec![0; INPUT_BYTES],
             filled: 0,
@@ -45,7 +48,8 @@ impl Decoder {
     pub(super) fn next(&mut self) -> Result<Option<&[u8]>, Failure> {
         loop {
             if self.taken == self.filled && !self.may_hold_more {
-                self.filled = self.file.read(&mut self.input)?;
+                self.filled = self.file.read_at(self.offset, &mut self.input)?;
+                self.offset += self.filled as u64;
                 self.taken = 0;
                 if self.filled == 0 {
                     return Ok(None);

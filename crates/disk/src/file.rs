@@ -1,13 +1,18 @@
-//! Reading: a file by position, and a source read once from front to back.
+//! Reading: a file by position, and standard input from front to back.
 
 use std::{
-    fs,
-    io::{self, Read},
+    fs, io,
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
-use rustix::fs::{Advice, fadvise};
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    fs::{Advice, fadvise},
+    io::{Errno, read},
+    stdio::stdin,
+};
 
 use crate::Error;
 
@@ -77,59 +82,40 @@ impl File {
     }
 }
 
-/// A source that is read once, from front to back.
-#[derive(Debug)]
-pub enum Input {
-    /// A file from its start.
-    File {
-        /// The file.
-        file: File,
-        /// Bytes read so far.
-        offset: u64,
-    },
-    /// Standard input.
-    Standard {
-        /// Bytes read so far.
-        offset: u64,
-    },
+/// Standard input, read once, from front to back.
+#[derive(Debug, Default)]
+pub struct StandardInput {
+    /// Bytes read so far.
+    offset: u64,
 }
 
-impl Input {
-    /// Opens a file to be read from its start.
-    pub fn file(path: impl AsRef<Path>) -> Result<Self, Error> {
-        Ok(Self::File { file: File::open(path)?, offset: 0 })
+impl StandardInput {
+    /// From where it stands.
+    pub fn new() -> Self {
+        Self::default()
     }
 
-    /// Standard input.
-    pub fn standard() -> Self {
-        Self::Standard { offset: 0 }
-    }
-
-    /// Fills the buffer, less only at the end of the source; returns the bytes read.
-    pub fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Error> {
-        match self {
-            Self::File { file, offset } => {
-                let count = file.read_at(*offset, buffer)?;
-                *offset += count as u64;
-                Ok(count)
+    /// Reads what is there, once anything is; 0 at the end, and `None` when nothing came in this
+    /// time. Besides memory it asks the system to wait and to read, nothing else.
+    pub fn read(&mut self, patience: Duration, buffer: &mut [u8]) -> Result<Option<usize>, Error> {
+        let failed = |source: Errno| {
+            Error::at("standard input", "read", self.offset, io::Error::from(source))
+        };
+        let patience = Timespec::try_from(patience).expect("less than the age of the universe");
+        let input = stdin();
+        let mut waiting = [PollFd::new(&input, PollFlags::IN)];
+        match poll(&mut waiting, Some(&patience)) {
+            Ok(0) | Err(Errno::INTR) => return Ok(None),
+            Ok(_) => {}
+            Err(source) => return Err(failed(source)),
+        }
+        match read(input, buffer) {
+            Ok(count) => {
+                self.offset += count as u64;
+                Ok(Some(count))
             }
-            Self::Standard { offset } => {
-                let mut input = io::stdin().lock();
-                let mut filled = 0;
-                while filled < buffer.len() {
-                    match input.read(&mut buffer[filled..]) {
-                        Ok(0) => break,
-                        Ok(count) => filled += count,
-                        Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                        Err(source) => {
-                            let position = *offset + filled as u64;
-                            return Err(Error::at("standard input", "read", position, source));
-                        }
-                    }
-                }
-                *offset += filled as u64;
-                Ok(filled)
-            }
+            Err(Errno::INTR | Errno::AGAIN) => Ok(None),
+            Err(source) => Err(failed(source)),
         }
     }
 }
@@ -149,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_by_position_and_in_order_agree() {
+    fn reads_by_position_end_with_the_file() {
         let folder = tempfile::tempdir().expect("temporary folder");
         let path = folder.path().join("file");
         fs::write(&path, (0..=255u8).collect::<Vec<_>>()).expect("written");
@@ -159,15 +145,5 @@ mod tests {
         assert_eq!(buffer[0], 200);
         assert_eq!(file.read_all(256).expect("read").len(), 256);
         assert!(file.read_all(255).is_err());
-        let mut input = Input::file(&path).expect("opened");
-        let mut all = Vec::new();
-        loop {
-            let count = input.read(&mut buffer).expect("read");
-            all.extend_from_slice(&buffer[..count]);
-            if count == 0 {
-                break;
-            }
-        }
-        assert_eq!(all, file.read_all(256).expect("read"));
     }
 }

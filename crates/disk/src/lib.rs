@@ -22,7 +22,7 @@ mod sequential;
 pub use clock::Stopwatch;
 pub use error::Error;
 pub use export::ExportFolder;
-pub use file::{File, Input};
+pub use file::{File, StandardInput};
 pub use folder::{FolderEntry, exists, is_folder, list};
 pub use machine::{Machine, machine, try_direct_reads};
 pub use output::{Output, Publish};

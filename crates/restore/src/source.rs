@@ -13,7 +13,7 @@ use icecore_archive::{
     names::ArchiveName,
     zstd_frames::{BLOCK_HEADER_BYTES, FrameHopper, HOPPER_BYTES, Hop},
 };
-use icecore_disk::{Input, ReadOptions, Scratch, SequentialReader};
+use icecore_disk::{ReadOptions, Scratch, SequentialReader, StandardInput};
 
 use crate::{Error, pass::Feed};
 
@@ -88,8 +88,8 @@ impl Source {
             }
             Medium::Standard { scratch, consumed } => {
                 if !std::mem::replace(consumed, true) {
-                    let (input, scratch) = (Input::standard(), scratch.clone());
-                    return Ok(Feed::Standard { input, scratch, used: false });
+                    let (input, scratch) = (StandardInput::new(), scratch.clone());
+                    return Ok(Feed::Standard { input, scratch, used: false, filled: 0 });
                 }
                 match scratch {
                     Some(scratch) => Ok(Feed::Kept { scratch: Arc::clone(scratch), offset: 0 }),

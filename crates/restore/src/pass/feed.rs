@@ -4,15 +4,28 @@
 //! Everything is opened before the tiles are closed in; [`policy`](Feed::policy) says what the
 //! reading tile needs of the kernel after that.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use icecore_disk::{Input, Scratch, SequentialReader};
+use icecore_disk::{Scratch, SequentialReader, StandardInput};
 use icecore_tile::Policy;
 
 use crate::Error;
 
 /// Standard input's file descriptor.
 const STANDARD_INPUT: i32 = 0;
+
+/// How long standard input is waited for before the tile looks for commands again.
+const PATIENCE: Duration = Duration::from_millis(100);
+
+/// What became of a chunk.
+pub(crate) enum Filled {
+    /// So many bytes: less than there was room for only where chunks of a file end.
+    Bytes(usize),
+    /// More of it will come; the space has to be given again as it is.
+    Waiting,
+    /// Nothing is left.
+    End,
+}
 
 /// An open source of compressed bytes.
 pub(crate) enum Feed {
@@ -23,7 +36,13 @@ pub(crate) enum Feed {
         used: bool,
     },
     /// Standard input; what is read is kept, if there is scratch.
-    Standard { input: Input, scratch: Option<Arc<Scratch>>, used: bool },
+    Standard {
+        input: StandardInput,
+        scratch: Option<Arc<Scratch>>,
+        used: bool,
+        /// Bytes of the chunk at hand that have come.
+        filled: usize,
+    },
     /// What was kept of standard input.
     Kept { scratch: Arc<Scratch>, offset: u64 },
 }
@@ -45,29 +64,37 @@ impl Feed {
         Ok(())
     }
 
-    /// Fills the space, less only where chunks of the file end; 0 at the end.
-    pub(crate) fn fill(&mut self, space: &mut [u8]) -> Result<usize, Error> {
-        match self {
+    /// Fills the space with the next chunk.
+    pub(crate) fn fill(&mut self, space: &mut [u8]) -> Result<Filled, Error> {
+        let count = match self {
             Self::File { reader, used } => {
                 *used = true;
-                let Some(bytes) = reader.next()? else { return Ok(0) };
+                let bytes = reader.next()?.unwrap_or_default();
                 space[..bytes.len()].copy_from_slice(bytes);
-                Ok(bytes.len())
+                bytes.len()
             }
-            Self::Standard { input, scratch, used } => {
+            Self::Standard { input, scratch, used, filled } => {
                 *used = true;
-                let count = input.read(space)?;
+                while *filled < space.len() {
+                    match input.read(PATIENCE, &mut space[*filled..])? {
+                        None => return Ok(Filled::Waiting),
+                        Some(0) => break,
+                        Some(count) => *filled += count,
+                    }
+                }
+                let count = std::mem::take(filled);
                 if let Some(scratch) = scratch {
                     scratch.append(&space[..count])?;
                 }
-                Ok(count)
+                count
             }
             Self::Kept { scratch, offset } => {
                 let count = scratch.read_at(*offset, space)?;
                 *offset += count as u64;
-                Ok(count)
+                count
             }
-        }
+        };
+        Ok(if count == 0 { Filled::End } else { Filled::Bytes(count) })
     }
 
     /// What reading it asks of the kernel.

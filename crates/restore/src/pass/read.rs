@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use icecore_tile::{Activity, Answer, Cause, Control, Fragment, Mark, Policy, Ports, Tile};
 
-use super::{feed::Feed, slots::Slots};
+use super::{
+    feed::{Feed, Filled},
+    slots::Slots,
+};
 use crate::progress::Progress;
 
 /// Bytes of a chunk, at most.
@@ -64,14 +67,16 @@ impl Tile for ReadTile<'_> {
         }
         let output = &mut ports.outputs[0];
         let Some(space) = output.space(CHUNK_BYTES)? else { return Ok(Activity::Idle) };
-        let count = feed.fill(&mut space[..CHUNK_BYTES])?;
-        #[cfg(test)]
-        super::tests::trespass("read", &space[..count]);
-        if count == 0 {
-            self.has_ended = true;
-        } else {
-            output.publish(count, Mark::default());
-            self.progress.add_read(count);
+        match feed.fill(&mut space[..CHUNK_BYTES])? {
+            Filled::Bytes(count) => {
+                #[cfg(test)]
+                super::tests::trespass("read", &space[..count]);
+                output.publish(count, Mark::default());
+                self.progress.add_read(count);
+            }
+            // It has waited for a moment already.
+            Filled::Waiting => {}
+            Filled::End => self.has_ended = true,
         }
         Ok(Activity::Worked)
     }

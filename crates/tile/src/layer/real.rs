@@ -15,9 +15,8 @@ use std::{
 };
 
 use rustix::{
-    fs::Timespec,
     mm::{Advice, MapFlags, ProtFlags, madvise, mmap, mmap_anonymous, munmap},
-    thread::futex,
+    thread::{Timespec, futex},
 };
 
 pub(crate) use std::sync::atomic::fence;

@@ -44,8 +44,12 @@ const BASE: &[i64] = &[
 ];
 
 /// What the standard library and the C library need besides on a thread that unwinds and ends:
-/// who it is, its signal mask, the keys of its hash maps.
+/// who it is, its signal mask, the keys of its hash maps. And waiting until a descriptor moves,
+/// which reads nothing.
 const THREAD: &[i64] = &[
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_poll,
+    libc::SYS_ppoll,
     libc::SYS_futex_waitv,
     libc::SYS_getpid,
     libc::SYS_getrandom,
