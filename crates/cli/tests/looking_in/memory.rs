@@ -73,7 +73,7 @@ fn record(number: u32) -> [u8; RECORD_BYTES] {
     record[DATA_LEN_AT..][..8].copy_from_slice(&0u64.to_le_bytes());
     record[PUBKEY_AT..][..32].fill(0xa7);
     let key = u64::from(number).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    record[PUBKEY_AT + 24..][..8].copy_from_slice(&key.to_be_bytes());
+    record[PUBKEY_AT + 24..][..8].copy_from_slice(&key.swap_bytes().to_le_bytes());
     record[LAMPORTS_AT..][..8].copy_from_slice(&u64::from(number % 7 + 1).to_le_bytes());
     record
 }
