@@ -32,6 +32,11 @@ impl Gather {
         self.is_given.then_some(&self.kept)
     }
 
+    /// Bytes in memory.
+    pub(crate) fn held_bytes(&self) -> usize {
+        self.kept.len()
+    }
+
     /// The bytes of a run that is not complete.
     pub(crate) fn pending(&self) -> &[u8] {
         match self.is_given {

@@ -217,10 +217,11 @@ impl StorageReader {
         self.joined.len()
     }
 
-    /// Bytes of the record that was begun and not given, when `next` is the input that follows: what
-    /// a [`Joined`](StorageEvent::Joined) would have, so that there can be room for it. 0 between
-    /// records, and when `next` does not complete its header.
-    pub fn joined_bytes(&self, next: &[u8]) -> usize {
+    /// Bytes of the record that was begun and ends in the input that follows: what a
+    /// [`Joined`](StorageEvent::Joined) will have, so that there can be room for it. Of the input
+    /// its length is given, and its first bytes, as many as a header has or all; 0 when no record
+    /// was begun, or it does not end there.
+    pub fn joined_bytes(&self, next: &[u8], next_bytes: usize) -> usize {
         if self.joined.is_empty() {
             return 0;
         }
@@ -234,8 +235,10 @@ impl StorageReader {
         }
         let left = self.limit - (self.offset - self.joined.len() as u64);
         match look(&header, left) {
-            Look::Record { bytes } => usize::try_from(bytes).expect("10 MiB at most"),
-            Look::End | Look::Fault(_) => 0,
+            Look::Record { bytes } if bytes <= (self.joined.len() + next_bytes) as u64 => {
+                usize::try_from(bytes).expect("10 MiB at most")
+            }
+            Look::Record { .. } | Look::End | Look::Fault(_) => 0,
         }
     }
 

@@ -153,6 +153,11 @@ enum State {
 }
 
 impl TarReader {
+    /// Bytes that it holds of headers: what a copy of it takes besides its own size.
+    pub fn held_bytes(&self) -> usize {
+        self.gather.held_bytes() + self.extensions.path.as_ref().map_or(0, String::len)
+    }
+
     /// A reader at the start of a tar stream.
     pub fn new() -> Self {
         Self {

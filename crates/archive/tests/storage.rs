@@ -246,3 +246,22 @@ fn the_largest_data_is_read_and_one_byte_more_is_a_fault() {
     assert_eq!(walk.faults, [(0, 0, fault)]);
     assert_eq!(walk.end, Some((0, 0, bytes.len() as u64)));
 }
+
+#[test]
+fn room_for_a_record_that_is_joined_is_asked_for_where_it_ends() {
+    let bytes = record(1, 5, 1000, &[7; 1000]);
+    for cut in [1, 100, 136, 500] {
+        let mut reader = StorageReader::new(bytes.len() as u64, None);
+        assert_eq!(reader.joined_bytes(&bytes, bytes.len()), 0, "nothing is begun");
+        let mut input = &bytes[..cut];
+        assert_eq!(reader.next(&mut input).expect("sound"), None);
+        assert_eq!(reader.begun_bytes(), cut);
+        let next = &bytes[cut..];
+        for (next_bytes, joined) in
+            [(next.len(), 1136), (next.len() + 9, 1136), (next.len() - 1, 0)]
+        {
+            let head = &next[..136.min(next_bytes)];
+            assert_eq!(reader.joined_bytes(head, next_bytes), joined, "{cut} {next_bytes}");
+        }
+    }
+}

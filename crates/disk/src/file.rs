@@ -38,6 +38,11 @@ impl File {
         Ok(Self { file, path: path.to_path_buf(), bytes: metadata.len() })
     }
 
+    /// The open file and its size.
+    pub(crate) fn into_parts(self) -> (fs::File, u64) {
+        (self.file, self.bytes)
+    }
+
     /// Says that small pieces far apart will be read: nothing is read ahead then.
     pub fn expect_scattered_reads(&self) {
         // A hint; a file system that does not take it reads more than is needed.

@@ -91,7 +91,7 @@ struct TarWalk<F> {
 impl<F: FnMut(TarEvent<'_>) -> ControlFlow<()> + Send> Walk for TarWalk<F> {
     fn frame(&mut self, _: usize, _: bool) {}
 
-    fn joined_bytes(&self, _: &[u8]) -> usize {
+    fn joined_bytes(&self, _: &[u8], _: usize) -> usize {
         0
     }
 

@@ -22,7 +22,7 @@ use rustix::{
 };
 
 use super::{DirectMode, memory::Memory, piece::BLOCK_BYTES};
-use crate::Error;
+use crate::{Error, File};
 
 /// Positions at which a file is looked for in the page cache; all must be there.
 const CACHE_SAMPLES: u64 = 16;
@@ -40,18 +40,10 @@ pub(super) struct Source {
 
 impl Source {
     pub(super) fn open(path: &Path, mode: DirectMode) -> Result<Self, Error> {
-        let file = fs::File::open(path).map_err(|source| Error::new(path, "open", source))?;
-        let metadata =
-            file.metadata().map_err(|source| Error::new(path, "read the size of", source))?;
-        if !metadata.is_file() {
-            let source = io::Error::new(io::ErrorKind::InvalidInput, "not a regular file");
-            return Err(Error::new(path, "read", source));
-        }
+        let (file, bytes) = File::open(path)?.into_parts();
         let direct = match mode {
             DirectMode::Off => false,
-            DirectMode::Auto => {
-                !is_cached(&file, metadata.len()) && set_direct(&file, true).is_ok()
-            }
+            DirectMode::Auto => !is_cached(&file, bytes) && set_direct(&file, true).is_ok(),
             DirectMode::On => set_direct(&file, true).map(|()| true).map_err(|source| {
                 Error::new(path, "read past the page cache (O_DIRECT)", source)
             })?,
@@ -62,7 +54,7 @@ impl Source {
             // A hint to read further ahead: a file system that has no use for it refuses it.
             let _ = fadvise(&file, 0, None, Advice::Sequential);
         }
-        Ok(Self { file, path: path.to_path_buf(), bytes: metadata.len(), direct })
+        Ok(Self { file, path: path.to_path_buf(), bytes, direct })
     }
 }
 

@@ -13,7 +13,7 @@ use super::{batch::Place, walk::Content};
 /// Frames whose borders are kept: 2 TiB of tar in frames of 32 MiB.
 const BORDERS_MAX: usize = 1 << 16;
 
-/// Bytes of begun records that are kept at all borders together.
+/// Bytes of begun records and headers that are kept at all borders together.
 const BEGUN_BYTES_MAX: usize = 16 << 20;
 
 /// A walk at the start of a frame.
@@ -38,7 +38,7 @@ pub(crate) struct Borders {
 
 impl Borders {
     pub(super) fn push(&mut self, border: Border) {
-        self.begun_bytes += border.content.begun_bytes();
+        self.begun_bytes += border.content.begun_bytes() + border.tar.held_bytes();
         if self.borders.len() == BORDERS_MAX || self.begun_bytes > BEGUN_BYTES_MAX {
             self.is_incomplete = true;
             self.borders = Vec::new();
@@ -90,5 +90,35 @@ impl Selection {
     /// How many frames are passed over.
     pub(crate) fn passed_over(&self) -> u64 {
         self.frames.iter().filter(|wanted| !**wanted).count() as u64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A border within a tar header of which so many bytes have come.
+    fn border(header_bytes: usize) -> Border {
+        let mut tar = TarReader::new();
+        let mut input = &vec![b'x'; header_bytes][..];
+        assert!(tar.next(&mut input).expect("not a whole block").is_none());
+        let next = Place::new(false, 0, 0);
+        Border { next, tar, content: Content::Nothing, storages: 0 }
+    }
+
+    #[test]
+    fn what_is_kept_at_borders_is_bounded_whatever_the_archive_begins() {
+        let mut borders = Borders::default();
+        let fitting = BEGUN_BYTES_MAX / 511;
+        (0..fitting).for_each(|_| borders.push(border(511)));
+        assert_eq!(borders.borders.len(), fitting);
+        borders.push(border(511));
+        assert!(borders.is_incomplete && borders.borders.is_empty());
+        borders.push(border(0));
+        assert!(borders.borders.is_empty(), "and stays so");
+
+        let mut borders = Borders::default();
+        (0..=BORDERS_MAX).for_each(|_| borders.push(border(0)));
+        assert!(borders.is_incomplete && borders.borders.is_empty());
     }
 }

@@ -175,7 +175,7 @@ impl<'env> ParseTile<'env> {
         let head = &mut head[..block.len().min(RECORD_HEADER_BYTES)];
         block.copy_to(0, head);
         let joined_at = block.len().next_multiple_of(8);
-        let joined_bytes = walk.joined_bytes(head);
+        let joined_bytes = walk.joined_bytes(head, block.len());
         let table_at = joined_at + joined_bytes.next_multiple_of(8);
         // Every record has a header, so there are no more runs than that.
         let table = table_bytes(block.len() / RECORD_HEADER_BYTES + 2);

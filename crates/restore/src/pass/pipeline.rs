@@ -272,8 +272,8 @@ impl<V: Visitor> Walk for VisitorWalk<V> {
         self.walk.frame(frame, passed_over);
     }
 
-    fn joined_bytes(&self, next: &[u8]) -> usize {
-        self.walk.joined_bytes(next)
+    fn joined_bytes(&self, next: &[u8], next_bytes: usize) -> usize {
+        self.walk.joined_bytes(next, next_bytes)
     }
 
     fn block(&mut self, block: &[u8], records: &mut Records) -> Result<ControlFlow<()>, Error> {

@@ -113,8 +113,9 @@ pub(crate) trait Walk: Send {
     /// A frame begins; it is the first one, or follows `passed_over` frames that were not given.
     fn frame(&mut self, frame: usize, passed_over: bool);
 
-    /// Bytes of the record that ends in the block which begins with `next`, if it began before.
-    fn joined_bytes(&self, next: &[u8]) -> usize;
+    /// Bytes of the record that ends in the block of `next_bytes` which begins with `next`, if it
+    /// began before.
+    fn joined_bytes(&self, next: &[u8], next_bytes: usize) -> usize;
 
     /// Looks at a block. After a break nothing more is given.
     fn block(
@@ -208,9 +209,9 @@ impl<V: Visitor> ArchiveWalk<V> {
         self.visitor.resume(self.storages);
     }
 
-    pub(crate) fn joined_bytes(&self, next: &[u8]) -> usize {
+    pub(crate) fn joined_bytes(&self, next: &[u8], next_bytes: usize) -> usize {
         match &self.content {
-            Content::Records { reader, .. } => reader.joined_bytes(next),
+            Content::Records { reader, .. } => reader.joined_bytes(next, next_bytes),
             Content::Nothing | Content::Bytes => 0,
         }
     }
