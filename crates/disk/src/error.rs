@@ -40,6 +40,11 @@ impl Error {
         Self::Path { path: path.into(), action, offset: Some(offset), source }
     }
 
+    /// Whether nothing is at the path.
+    pub fn is_absent(&self) -> bool {
+        matches!(self, Self::Path { source, .. } if source.kind() == io::ErrorKind::NotFound)
+    }
+
     /// Whether a reader closed the other end of a pipe: the quiet end of an output.
     pub fn is_broken_pipe(&self) -> bool {
         matches!(self, Self::Path { source, .. } if source.kind() == io::ErrorKind::BrokenPipe)

@@ -61,17 +61,7 @@ impl File {
 
     /// Reads at `offset` until the buffer is full or the file ends; returns the bytes read.
     pub fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<usize, Error> {
-        let mut filled = 0;
-        while filled < buffer.len() {
-            let position = offset + filled as u64;
-            match self.file.read_at(&mut buffer[filled..], position) {
-                Ok(0) => break,
-                Ok(count) => filled += count,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(source) => return Err(Error::at(&self.path, "read", position, source)),
-            }
-        }
-        Ok(filled)
+        fill(&self.file, &self.path, offset, buffer)
     }
 
     /// The whole file, refused above `bytes_max`.
@@ -85,6 +75,26 @@ impl File {
         content.truncate(count);
         Ok(content)
     }
+}
+
+/// Reads at `offset` until the buffer is full or the file ends; returns the bytes read.
+pub(crate) fn fill(
+    file: &fs::File,
+    path: &Path,
+    offset: u64,
+    buffer: &mut [u8],
+) -> Result<usize, Error> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        let position = offset + filled as u64;
+        match file.read_at(&mut buffer[filled..], position) {
+            Ok(0) => break,
+            Ok(count) => filled += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(source) => return Err(Error::at(path, "read", position, source)),
+        }
+    }
+    Ok(filled)
 }
 
 /// Standard input, read once, from front to back.

@@ -62,12 +62,7 @@ impl Output {
     pub fn publish(mut self, publish: Publish) -> Result<(), Error> {
         self.file.sync_all().map_err(|source| Error::new(&self.path, "sync", source))?;
         let temporary = self.temporary.take().expect("published once, by value");
-        let renamed = match publish {
-            Publish::Replace => fs::rename(&temporary, &self.path),
-            Publish::New => renameat_with(CWD, &temporary, CWD, &self.path, RenameFlags::NOREPLACE)
-                .map_err(io::Error::from),
-        };
-        if let Err(source) = renamed {
+        if let Err(source) = rename(&temporary, &self.path, publish) {
             self.temporary = Some(temporary);
             let path = self.path.clone();
             return Err(match source.kind() {
@@ -79,10 +74,25 @@ impl Output {
             Some(parent) if !parent.as_os_str().is_empty() => parent,
             _ => Path::new("."),
         };
-        fs::File::open(folder)
-            .and_then(|folder| folder.sync_all())
-            .map_err(|source| Error::new(folder, "sync", source))
+        sync_folder(folder)
     }
+}
+
+/// Gives a file or folder another name, at once.
+pub(crate) fn rename(from: &Path, to: &Path, publish: Publish) -> io::Result<()> {
+    match publish {
+        Publish::Replace => fs::rename(from, to),
+        Publish::New => {
+            renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE).map_err(io::Error::from)
+        }
+    }
+}
+
+/// Makes the names in a folder durable.
+pub(crate) fn sync_folder(folder: &Path) -> Result<(), Error> {
+    fs::File::open(folder)
+        .and_then(|folder| folder.sync_all())
+        .map_err(|source| Error::new(folder, "sync", source))
 }
 
 impl Write for Output {

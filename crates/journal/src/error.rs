@@ -1,0 +1,197 @@
+//! What can go wrong, with the place and what to do about it.
+
+use std::path::{Path, PathBuf};
+
+/// Bytes that are not what their format says: where, and what was expected there.
+///
+/// The sans-I/O decoders return it; whoever knows the file turns it into [`Error::Corrupt`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{what} (at byte {at})")]
+pub struct Malformed {
+    /// Offset from the start of what was decoded, in bytes.
+    pub at: u64,
+    /// What is wrong there.
+    pub what: &'static str,
+}
+
+impl Malformed {
+    pub(crate) const fn new(at: u64, what: &'static str) -> Self {
+        Self { at, what }
+    }
+
+    /// The same, with the file and the offset at which the decoded bytes start in it.
+    pub(crate) fn in_file(self, path: &Path, start: u64) -> Error {
+        Error::Corrupt { path: path.to_path_buf(), offset: start + self.at, what: self.what }
+    }
+}
+
+/// An operation on a journal that did not work.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The operating system refused.
+    #[error(transparent)]
+    Disk(#[from] icecore_disk::Error),
+    /// Bytes on disk are not what they should be.
+    #[error("{}: {what} at byte {offset}; run `icecore journal check` on the journal, and restore the file from a copy or use `icecore journal salvage`", path.display())]
+    Corrupt {
+        /// The file.
+        path: PathBuf,
+        /// Where in it, in bytes.
+        offset: u64,
+        /// What is wrong.
+        what: &'static str,
+    },
+    /// Acknowledged events are damaged: a repair would lose them.
+    #[error("{}: {what} at byte {offset}: event {sequence} and those behind it are damaged, and all below {durable_end} were acknowledged as durable; restore the journal from a copy, or use `icecore journal salvage` to take out what is sound", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// Where in it, in bytes.
+        offset: u64,
+        /// What is wrong.
+        what: &'static str,
+        /// The first event that is not sound.
+        sequence: u64,
+        /// Every event below was acknowledged.
+        durable_end: u64,
+    },
+    /// The tail needs a repair that the strict policy forbids.
+    #[error("{}: the last writer did not close the journal: {rewritten_events} events are sound but not known to be durable, {cut_bytes} bytes behind them belong to no event; open it with the repairing policy", folder.display())]
+    NeedsRepair {
+        /// The journal.
+        folder: PathBuf,
+        /// Bytes that a repair would leave behind.
+        cut_bytes: u64,
+        /// Events that a repair would write again.
+        rewritten_events: u64,
+    },
+    /// There is no journal in the folder.
+    #[error("{}: holds no journal; check the path, or create one", folder.display())]
+    NoJournal {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// There is a journal in the folder.
+    #[error("{}: holds a journal already; open it, or choose another folder", folder.display())]
+    Exists {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// Another process has the journal open for writing.
+    #[error("{}: another process has the journal open for writing; end it, or read beside it", folder.display())]
+    Locked {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// Another writer has taken the journal over.
+    #[error("{}: a later writer (epoch {epoch}) has taken over the journal; nothing more was written here", folder.display())]
+    Fenced {
+        /// The folder.
+        folder: PathBuf,
+        /// The later writer's.
+        epoch: u64,
+    },
+    /// The journal was closed.
+    #[error("the journal is closed; open it again")]
+    Closed,
+    /// A sync failed: what was written may or may not be durable, and nobody can find out.
+    #[error("writing has ended, as it is unknown what is durable: {why}; open the journal again")]
+    Poisoned {
+        /// What failed.
+        why: String,
+    },
+    /// A write failed, and the batch with it.
+    #[error(
+        "the batch that ends at event {end} is not part of the journal, as writing it failed; append it again"
+    )]
+    TakenBack {
+        /// First sequence behind the events that the batch would have had.
+        end: u64,
+    },
+    /// Too much is waiting to be written.
+    #[error(
+        "{buffered_bytes} of {bytes_max} bytes wait to be written; try again, or wait with `append`"
+    )]
+    Busy {
+        /// Bytes accepted and not written.
+        buffered_bytes: usize,
+        /// At this many appending waits.
+        bytes_max: usize,
+    },
+    /// What was to be appended, or asked for, exceeds a bound.
+    #[error("{what}")]
+    Unfit {
+        /// The bound.
+        what: &'static str,
+    },
+    /// A stream is not as the caller expected.
+    #[error(
+        "stream {:?} was expected to be {expectation:?}, its last event is {last:?}; read it and decide again",
+        String::from_utf8_lossy(stream)
+    )]
+    Unexpected {
+        /// The stream.
+        stream: Vec<u8>,
+        /// What was expected.
+        expectation: crate::Expectation,
+        /// Place of the stream's last event.
+        last: Option<u64>,
+    },
+    /// Another request was accepted under the same idempotency key.
+    #[error(
+        "another request was accepted under this idempotency key, at event {first_sequence}; use another key"
+    )]
+    IdempotencyConflict {
+        /// The first event of that request.
+        first_sequence: u64,
+    },
+    /// Gates denied the batch.
+    #[error("{} gates denied the batch, first {}", outcomes.denied().len(), outcomes.denied().first().map_or_else(String::new, |denial| format!("{}: {} ({})", denial.gate(), denial.message(), denial.code())))]
+    Denied {
+        /// What each gate said.
+        outcomes: Box<crate::GateOutcomes>,
+        /// The denial, if it was to be recorded.
+        recorded: Option<Box<crate::Receipt>>,
+    },
+    /// Gates that cannot be evaluated together.
+    #[error(transparent)]
+    Gates(#[from] crate::GatesError),
+    /// Kinds that clash.
+    #[error(transparent)]
+    Kinds(#[from] crate::KindsError),
+    /// A payload that is not of the kind that was asked for.
+    #[error(transparent)]
+    Kind(#[from] crate::KindError),
+    /// An event that is not there (yet).
+    #[error("there is no event {sequence}: the journal ends before {end}")]
+    NoSuchEvent {
+        /// What was asked for.
+        sequence: u64,
+        /// Every event is below.
+        end: u64,
+    },
+    /// An event that was dropped.
+    #[error(
+        "event {sequence} was dropped with those from {first} to {end} (not included): {reason}"
+    )]
+    Dropped {
+        /// What was asked for.
+        sequence: u64,
+        /// The first that was dropped.
+        first: u64,
+        /// First sequence behind those that were dropped.
+        end: u64,
+        /// Why.
+        reason: String,
+    },
+    /// An index that was not declared when the journal was created.
+    #[error("the journal keeps no index by {index}; it is declared when a journal is created")]
+    NoIndex {
+        /// By what.
+        index: &'static str,
+    },
+    /// The control page cannot be used.
+    #[error(transparent)]
+    Control(#[from] crate::ControlError),
+}

@@ -1,0 +1,81 @@
+//! An embedded event store for one machine: one process writes, many read.
+
+mod append;
+mod batch;
+mod causality;
+mod control;
+mod digest;
+mod error;
+mod extent_digest;
+mod extents;
+mod format;
+mod gate;
+mod head;
+mod history;
+mod index;
+mod journal;
+mod keeping;
+mod keys;
+mod kinds;
+mod layer;
+mod lookup;
+mod merkle;
+mod mountain;
+mod open;
+mod proof;
+mod read;
+mod receipt;
+mod recovery;
+mod scan;
+mod segment;
+mod stream_heads;
+mod writer;
+
+pub use append::AppendOptions;
+pub use batch::{Batch, EventRef, NewEvent, PAYLOAD_BYTES_MAX};
+pub use causality::{Ancestors, Causality, CausalityError, Descendants, Graph, Node, Placement};
+pub use control::ControlError;
+pub use digest::{Digest, StoreId};
+pub use error::{Error, Malformed};
+pub use format::{
+    annex::IDEMPOTENCY_KEY_BYTES_MAX,
+    frame::{FRAME_BYTES_MAX, FRAME_EVENTS_MAX},
+    record::{Extent, SCOPE_BYTES_MAX, STREAM_BYTES_MAX},
+};
+pub use gate::{
+    DENIAL_CODE_BYTES_MAX, DENIAL_MESSAGE_BYTES_MAX, Denial, DenialRecord, GATE_NAME_BYTES_MAX,
+    GATE_PANICKED, GATES_MAX, Gate, GateOutcomes, Gates, GatesError, Proposal, ProposedEvent,
+};
+pub use head::{Head, KeyId, PublicKey, SIGNED_HEAD_BYTES, SignedHead, SigningKey};
+pub use history::History;
+pub use journal::{Journal, Options, Policy};
+pub use kinds::{
+    KIND_NAME_BYTES_MAX, KindError, Kinds, KindsBuilder, KindsError, Payload, PayloadError, Upcast,
+    reserved,
+};
+pub use open::{CreateOptions, Indexes};
+pub use proof::{
+    ConsistencyProof, EventProof, FrameProof, ProofError, VerifiedEvent, VerifiedFrame,
+};
+pub use read::Event;
+pub use receipt::Receipt;
+pub use recovery::Recovery;
+pub use scan::{By, Query, Scan};
+pub use writer::{
+    accept::Expectation,
+    ticket::{Durability, Ticket},
+    watermarks::{Progress, Stage},
+};
+
+/// For fuzz targets only.
+#[doc(hidden)]
+pub mod fuzzing {
+    pub use crate::{
+        control::fuzzing::control,
+        format::{
+            checkpoint::fuzzing::checkpoint, manifest::fuzzing::manifest,
+            segment_header::fuzzing::segment_header,
+        },
+        proof::fuzzing::journal_proof,
+    };
+}

@@ -1,0 +1,709 @@
+//! What an open finds at the end of the chain, and what it does about it (rules R5 to R8).
+//!
+//! The tail is the segment that the manifest calls active, and those that follow on it among the ids
+//! that were given out. It is read frame by frame, each checked as if it came from an enemy.
+//!
+//! - *Proven*: what a later frame, a head mark, or the manifest says was durable. If any of it does
+//!   not check, acknowledged events are damaged: the journal is refused, with the place.
+//! - *Unproven*: sound frames behind that. They may be there only because a page was still in
+//!   memory: they are written again into a new segment, byte for byte, and synced, before anybody
+//!   sees them (R7).
+//! - The rest was never acknowledged: it is left behind, even if sound frames lie in it (R6).
+//!
+//! Whether there is proof is looked for behind the first bad byte as well, to the end of all files
+//! that may belong to the tail.
+//!
+//! Nothing that was there is changed: the manifest that the caller writes afterwards says which bytes
+//! count. Recovering again, after a crash at any point, finds the same.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use icecore_disk::{Access, Disk, DiskFile};
+
+use crate::{
+    Error, Malformed,
+    digest::StoreKeys,
+    extents,
+    format::{
+        BLOCK_BYTES, FRAME_ALIGNMENT,
+        frame::{FRAME_HEADER_BYTES, Frame, FrameHeader, FrameScratch},
+        manifest::{ChainSegment, DataSegment, Manifest, SegmentState},
+        record::{Extent, Record, flags},
+        segment_header::{ChainStart, Content, SEGMENT_HEADER_BYTES, SegmentHeader},
+        walk::{Follow, Step, align, step},
+    },
+    journal::Policy,
+    keeping::seal::{closed, write_index},
+    mountain::Mountain,
+    open::{next_block, start_of, table_behind},
+    segment::{
+        chain_path, data_path,
+        open::OpenSegment,
+        table::{Identity, Table},
+    },
+};
+
+/// What was found and done when a journal was opened.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Recovery {
+    /// Whether the last writer had closed the journal.
+    pub was_clean: bool,
+    /// Events that were durable for sure.
+    pub proven_end: u64,
+    /// Events that were found sound, nobody knowing whether they were durable; now they are.
+    pub rewritten_events: u64,
+    /// Bytes behind the last sound frame that were left behind: never acknowledged as durable.
+    pub cut_bytes: u64,
+    /// Why the first of them does not belong to the chain.
+    pub cut_because: Option<String>,
+    /// Files of the writer that ended, which hold nothing of the chain and were removed.
+    pub removed_files: Vec<PathBuf>,
+    /// Files in the folder that the journal does not know; they are left alone.
+    pub unknown_files: Vec<String>,
+}
+
+/// Where writing goes on.
+pub(crate) struct Recovered {
+    pub(crate) segment: OpenSegment,
+    pub(crate) offset: u64,
+    /// What the medium says of how far it is durable.
+    pub(crate) durable_stated: u64,
+    pub(crate) report: Recovery,
+    /// Files to be removed when the new manifest is durable.
+    pub(crate) leftovers: Vec<PathBuf>,
+}
+
+/// One segment of the tail, as far as it is sound.
+struct TailSegment {
+    id: u32,
+    file: Arc<dyn DiskFile>,
+    start: ChainStart,
+    table: Table,
+    /// Where the next frame could be.
+    offset: u64,
+}
+
+/// The tail, as far as it is sound, and what it says about durability.
+#[derive(Default)]
+struct Tail {
+    segments: Vec<TailSegment>,
+    /// The most that any frame or mark says was durable.
+    stated_end: u64,
+    /// The first thing that does not belong to the chain.
+    bad: Option<Bad>,
+    /// Extents that its events adopted, with the sequence of the event.
+    extents: Vec<(u64, Extent)>,
+}
+
+struct Bad {
+    path: PathBuf,
+    offset: u64,
+    what: &'static str,
+    /// Bytes from there on, in this file and those behind it.
+    bytes: u64,
+}
+
+/// Reads the tail and makes it good; changes the manifest in memory to what is true afterwards.
+pub(crate) fn recover(
+    disk: &Arc<dyn Disk>,
+    folder: &Path,
+    manifest: &mut Manifest,
+    identity: &Identity,
+    epoch: u64,
+    policy: Policy,
+) -> Result<Recovered, Error> {
+    let reader =
+        TailReader { disk: &**disk, folder, identity, keys: StoreKeys::new(&identity.store_id) };
+    let mut report = Recovery { was_clean: manifest.is_clean, ..Recovery::default() };
+    report.unknown_files = reader.compare_folder(manifest)?;
+    let mut tail = reader.read(manifest)?;
+    let active = *manifest.chain.last().expect("a journal has a segment");
+    // Whatever the manifest says of the active segment was durable when it was written.
+    tail.stated_end = tail.stated_end.max(active.end_sequence);
+    let mut end = tail.end();
+    if tail.stated_end > end.sequence {
+        return Err(reader.damaged(&tail, &end));
+    }
+    let proven_end = tail.stated_end.max(active.first_sequence);
+    if manifest.is_clean {
+        let is_as_left = end.sequence == active.end_sequence && end.last == active.last;
+        if !is_as_left || tail.bad.is_some() {
+            return Err(reader.damaged(&tail, &end));
+        }
+        report.proven_end = end.sequence;
+        let TailSegment { id, file, table, offset, .. } =
+            tail.segments.pop().expect("the active segment was read");
+        return Ok(Recovered {
+            segment: OpenSegment::new(id, file, table),
+            offset: next_block(offset),
+            durable_stated: end.sequence,
+            report,
+            leftovers: reader.leftovers(manifest),
+        });
+    }
+    if let Some(unsound) = reader.first_unsound_extent(&tail, proven_end)? {
+        end = reader.cut(&mut tail, unsound)?;
+    }
+    report.proven_end = proven_end;
+    report.rewritten_events = end.sequence - proven_end;
+    if let Some(bad) = &tail.bad {
+        report.cut_bytes = bad.bytes;
+        report.cut_because =
+            Some(format!("{} at byte {}: {}", bad.path.display(), bad.offset, bad.what));
+    }
+    if policy == Policy::Strict && (report.cut_bytes > 0 || report.rewritten_events > 0) {
+        return Err(Error::NeedsRepair {
+            folder: folder.to_path_buf(),
+            cut_bytes: report.cut_bytes,
+            rewritten_events: report.rewritten_events,
+        });
+    }
+    let segment = reader.rewrite(&tail, manifest, proven_end, epoch)?;
+    let offset = next_block(segment.table().bytes);
+    for (sequence, extent) in &tail.extents {
+        if *sequence < end.sequence && manifest.pending.contains(&extent.segment) {
+            manifest.pending.retain(|id| *id != extent.segment);
+            manifest.data.push(DataSegment {
+                id: extent.segment,
+                session: 0,
+                bytes: 0,
+                is_sealed: true,
+                replaced_by: Vec::new(),
+            });
+        }
+    }
+    Ok(Recovered {
+        segment,
+        offset,
+        durable_stated: end.sequence,
+        report,
+        leftovers: reader.leftovers(manifest),
+    })
+}
+
+impl Tail {
+    fn end(&self) -> Follow {
+        self.segments.last().expect("the active segment was read").table.end
+    }
+}
+
+struct TailReader<'a> {
+    disk: &'a dyn Disk,
+    folder: &'a Path,
+    identity: &'a Identity,
+    keys: StoreKeys,
+}
+
+impl TailReader<'_> {
+    /// Every file that the manifest names has to be there; names of files that it does not know.
+    fn compare_folder(&self, manifest: &Manifest) -> Result<Vec<String>, Error> {
+        let entries = self.disk.list(self.folder)?;
+        for segment in &manifest.chain {
+            let path = chain_path(self.folder, segment.id);
+            let name = path.file_name().and_then(|name| name.to_str());
+            let found = entries.iter().find(|entry| Some(entry.name.as_str()) == name);
+            match found {
+                Some(entry) if entry.bytes >= segment.bytes => {}
+                Some(entry) => {
+                    let what = "a segment is shorter than the manifest says";
+                    return Err(Error::Corrupt { path, offset: entry.bytes, what });
+                }
+                None => {
+                    let what = "a segment that the manifest names is missing";
+                    return Err(Error::Corrupt { path, offset: 0, what });
+                }
+            }
+        }
+        let is_known = |name: &str| {
+            let id = |prefix: &str, suffix: &str| {
+                name.strip_prefix(prefix)?.strip_suffix(suffix)?.parse::<u32>().ok()
+            };
+            match (id("chain-", ".seg"), id("data-", ".seg")) {
+                (Some(id), _) => {
+                    manifest.pending.contains(&id) || manifest.chain.iter().any(|at| at.id == id)
+                }
+                (_, Some(id)) => {
+                    manifest.pending.contains(&id) || manifest.data.iter().any(|at| at.id == id)
+                }
+                _ => {
+                    [
+                        "lock",
+                        "manifest",
+                        "manifest.new",
+                        "control",
+                        "cursors",
+                        "projections",
+                        "heads",
+                        "reserve",
+                    ]
+                    .contains(&name)
+                        || name.starts_with("index-")
+                }
+            }
+        };
+        let unknown = entries.into_iter().map(|entry| entry.name).filter(|name| !is_known(name));
+        Ok(unknown.collect())
+    }
+
+    fn read(&self, manifest: &Manifest) -> Result<Tail, Error> {
+        let mut tail = Tail::default();
+        let active = manifest.chain.last().expect("a journal has a segment");
+        let time = match manifest.chain.len() {
+            1 => 0,
+            count => manifest.chain[count - 2].last_time,
+        };
+        let path = chain_path(self.folder, active.id);
+        let file = self.disk.open(&path, Access::ReadWrite)?;
+        let header = self.header(&*file)?.map_err(|malformed| malformed.in_file(&path, 0))?;
+        let is_ours = header.store_id == self.identity.store_id && header.segment == active.id;
+        let Content::Chain(start) = header.content else {
+            return Err(Malformed::new(0, "this is no chain segment").in_file(&path, 0));
+        };
+        if !is_ours
+            || start.first_sequence != active.first_sequence
+            || start.previous != active.previous
+        {
+            return Err(Malformed::new(0, "this is not the segment that the manifest names")
+                .in_file(&path, 0));
+        }
+        self.read_segment(&mut tail, active.id, file, start, start_of(active, time), None)?;
+        let mut candidates = self.candidates(manifest)?;
+        // Each round finds the one that follows, or ends.
+        while tail.bad.is_none() {
+            let last = tail.segments.last().expect("the active segment was read");
+            let end = last.table.end;
+            let next = candidates.iter().position(|candidate| {
+                candidate.start.as_ref().is_some_and(|start| start.previous_segment == last.id)
+            });
+            let Some(next) = next else { break };
+            let candidate = candidates.swap_remove(next);
+            let start = candidate.start.expect("looked at just now");
+            if start.first_sequence != end.sequence || start.previous != end.last {
+                let bytes =
+                    last.file.bytes()?.saturating_sub(last.offset) + candidate.file.bytes()?;
+                tail.bad = Some(Bad {
+                    path: last.file.path().to_path_buf(),
+                    offset: last.offset,
+                    what: "the segment ends before the one that follows on it begins",
+                    bytes,
+                });
+                tail.stated_end =
+                    tail.stated_end.max(self.evidence(&*candidate.file, BLOCK_BYTES)?);
+                break;
+            }
+            self.read_segment(&mut tail, candidate.id, candidate.file, start, end, None)?;
+        }
+        // Nothing that may have belonged to the tail is overlooked when durability is judged.
+        for candidate in candidates {
+            let stated = self.evidence(&*candidate.file, BLOCK_BYTES)?;
+            tail.stated_end = tail.stated_end.max(stated);
+            if let (Some(bad), true) = (&mut tail.bad, candidate.start.is_some()) {
+                bad.bytes += candidate.file.bytes()?;
+            }
+        }
+        Ok(tail)
+    }
+
+    /// Files under ids that were given out: what the writer may have begun before it ended.
+    fn candidates(&self, manifest: &Manifest) -> Result<Vec<Candidate>, Error> {
+        let mut candidates = Vec::new();
+        for id in &manifest.pending {
+            let file = match self.disk.open(&chain_path(self.folder, *id), Access::ReadWrite) {
+                Ok(file) => file,
+                Err(error) if error.is_absent() => continue,
+                Err(error) => return Err(error.into()),
+            };
+            let header = self.header(&*file)?.ok().filter(|header| {
+                header.store_id == self.identity.store_id
+                    && header.segment == *id
+                    && header.epoch == manifest.epoch
+            });
+            let start = match header.map(|header| header.content) {
+                Some(Content::Chain(start)) => Some(start),
+                _ => None,
+            };
+            candidates.push(Candidate { id: *id, file, start });
+        }
+        Ok(candidates)
+    }
+
+    fn header(&self, file: &dyn DiskFile) -> Result<Result<SegmentHeader, Malformed>, Error> {
+        let mut block = [0; SEGMENT_HEADER_BYTES];
+        let read = file.read_at(0, &mut block)?;
+        Ok(SegmentHeader::decode(&block[..read]))
+    }
+
+    /// Reads one segment up to its end, the first bad thing, or a sequence.
+    fn read_segment(
+        &self,
+        tail: &mut Tail,
+        id: u32,
+        file: Arc<dyn DiskFile>,
+        start: ChainStart,
+        from: Follow,
+        until: Option<u64>,
+    ) -> Result<(), Error> {
+        let path = file.path().to_path_buf();
+        let mountain =
+            Mountain::from_peaks(start.first_frame, start.peaks.clone()).ok_or_else(|| {
+                Malformed::new(0, "a header has peaks that do not fit").in_file(&path, 0)
+            })?;
+        let mut table = table_behind(from, mountain, self.identity);
+        let mut window = Window::new(&*file)?;
+        let mut scratch = FrameScratch::default();
+        let mut offset = BLOCK_BYTES;
+        let mut bad = None;
+        while offset < window.end && until.is_none_or(|until| table.end.sequence < until) {
+            let least = window.enough(offset)?;
+            match step(window.at(offset, least)?, offset) {
+                Step::Frame { frame, next } => {
+                    if let Err(malformed) = table.end.accept(&frame, &self.keys, &mut scratch) {
+                        bad = Some(malformed);
+                        break;
+                    }
+                    tail.stated_end = tail.stated_end.max(frame.header.durable_end);
+                    note_extents(&frame, &mut tail.extents);
+                    if let Err(malformed) = table.add(offset, &frame, &self.identity.keys, None) {
+                        bad = Some(malformed);
+                        break;
+                    }
+                    offset = next;
+                }
+                Step::Mark { mark, next } => {
+                    tail.stated_end = tail.stated_end.max(mark.durable_end);
+                    offset = next;
+                }
+                Step::Padding { next } => offset = next,
+                Step::Needs(_) => {
+                    bad = Some(Malformed::new(0, "the segment ends within a frame"));
+                    break;
+                }
+                Step::Bad(malformed) => {
+                    bad = Some(malformed);
+                    break;
+                }
+            }
+        }
+        if let Some(malformed) = bad {
+            tail.stated_end = tail.stated_end.max(self.evidence(&*file, offset)?);
+            tail.bad = Some(Bad {
+                path,
+                offset: offset + malformed.at,
+                what: malformed.what,
+                bytes: window.end - offset,
+            });
+        }
+        tail.segments.push(TailSegment { id, file, start, table, offset });
+        Ok(())
+    }
+
+    /// The most that any sound frame or mark from here on says was durable.
+    fn evidence(&self, file: &dyn DiskFile, from: u64) -> Result<u64, Error> {
+        let mut window = Window::new(file)?;
+        let mut scratch = FrameScratch::default();
+        let (mut offset, mut stated) = (align(from, FRAME_ALIGNMENT), 0);
+        while offset < window.end {
+            let least = window.enough(offset)?;
+            match step(window.at(offset, least)?, offset) {
+                Step::Frame { frame, next } if frame.is_authentic(&self.keys, &mut scratch) => {
+                    stated = stated.max(frame.header.durable_end);
+                    offset = next;
+                }
+                Step::Mark { mark, next } => {
+                    stated = stated.max(mark.durable_end);
+                    offset = next;
+                }
+                _ => offset += FRAME_ALIGNMENT,
+            }
+        }
+        Ok(stated)
+    }
+
+    fn damaged(&self, tail: &Tail, end: &Follow) -> Error {
+        let last = tail.segments.last().expect("the active segment was read");
+        let (path, offset, what) = match &tail.bad {
+            Some(bad) => (bad.path.clone(), bad.offset, bad.what),
+            None => (
+                last.file.path().to_path_buf(),
+                last.offset,
+                "the chain ends, or goes on, where it should not",
+            ),
+        };
+        Error::Damaged { path, offset, what, sequence: end.sequence, durable_end: tail.stated_end }
+    }
+
+    /// The first event behind the proven ones whose extents are not what it says.
+    fn first_unsound_extent(&self, tail: &Tail, proven_end: u64) -> Result<Option<u64>, Error> {
+        for (sequence, extent) in &tail.extents {
+            if *sequence >= proven_end && !extents::is_sound(self.disk, self.folder, extent)? {
+                return Ok(Some(*sequence));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Takes the frame of an unproven event, and everything behind it, out of the tail.
+    fn cut(&self, tail: &mut Tail, sequence: u64) -> Result<Follow, Error> {
+        let mut bytes = tail.bad.as_ref().map_or(0, |bad| bad.bytes);
+        while let Some(segment) = tail.segments.pop() {
+            let Some(frame) = segment
+                .table
+                .frame_of(sequence)
+                .filter(|_| segment.table.start.sequence <= sequence)
+            else {
+                bytes += segment.offset - BLOCK_BYTES;
+                continue;
+            };
+            let until = segment.table.start.sequence + u64::from(frame.sequence_delta);
+            let (start, end) = (segment.table.start, segment.offset);
+            let path = segment.file.path().to_path_buf();
+            self.read_segment(tail, segment.id, segment.file, segment.start, start, Some(until))?;
+            tail.bad = Some(Bad {
+                path,
+                offset: u64::from(frame.offset),
+                what: "an event's extent is not what the event says",
+                bytes: bytes + end - u64::from(frame.offset),
+            });
+            break;
+        }
+        Ok(tail.end())
+    }
+
+    /// Writes what is unproven again, into a new segment, and syncs it.
+    fn rewrite(
+        &self,
+        tail: &Tail,
+        manifest: &mut Manifest,
+        proven_end: u64,
+        epoch: u64,
+    ) -> Result<OpenSegment, Error> {
+        manifest.chain.pop();
+        let mut previous_segment = manifest.chain.last().map_or(0, |segment| segment.id);
+        let mut behind = None;
+        for segment in &tail.segments {
+            manifest.pending.retain(|id| *id != segment.id);
+            if segment.table.start.sequence >= proven_end {
+                if behind.is_none() {
+                    behind = Some((segment.table.start, self.mountain_at_start(segment)?));
+                }
+                manifest.pending.push(segment.id);
+                continue;
+            }
+            let mut part = Tail::default();
+            let table = if segment.table.end.sequence > proven_end {
+                let (file, start) = (Arc::clone(&segment.file), segment.start.clone());
+                let from = segment.table.start;
+                self.read_segment(&mut part, segment.id, file, start, from, Some(proven_end))?;
+                &part.segments.first().expect("read just now").table
+            } else {
+                &segment.table
+            };
+            write_index(self.disk, self.folder, self.identity, segment.id, table)?;
+            manifest.chain.push(closed(segment.id, table));
+            previous_segment = segment.id;
+            behind = Some((table.end, table.mountain.clone()));
+        }
+        let (start, mountain) = behind.expect("the active segment was read");
+        let id = manifest.next_segment;
+        manifest.next_segment += 1;
+        // An id that was given out tells the next recovery whose the file is, should this one not
+        // come to its end; one that was not would be reported as unknown.
+        let id = match manifest.pending.iter().position(|id| !self.has_file(*id)) {
+            Some(place) => {
+                manifest.next_segment -= 1;
+                manifest.pending.swap_remove(place)
+            }
+            None => id,
+        };
+        let header = SegmentHeader {
+            store_id: self.identity.store_id,
+            epoch,
+            segment: id,
+            created: self.disk.now(),
+            content: Content::Chain(ChainStart {
+                previous_segment,
+                first_sequence: start.sequence,
+                first_frame: start.frame_number,
+                previous: start.last,
+                peaks: mountain.peaks().to_vec(),
+            }),
+        };
+        let file = self.disk.create(&chain_path(self.folder, id))?;
+        file.write_at(0, &header.encode())?;
+        let mut table = table_behind(start, mountain, self.identity);
+        let mut copy = Copy { file: &*file, offset: BLOCK_BYTES, buffer: Vec::new() };
+        for segment in &tail.segments {
+            for frame in &segment.table.frames {
+                let base = segment.table.start.sequence + u64::from(frame.sequence_delta);
+                if base < start.sequence {
+                    continue;
+                }
+                let bytes = read_frame(&*segment.file, u64::from(frame.offset))?;
+                let frame = Frame::decode(&bytes).map_err(|malformed| {
+                    malformed.in_file(segment.file.path(), u64::from(frame.offset))
+                })?;
+                let offset = copy.put(&bytes)?;
+                table
+                    .add(offset, &frame, &self.identity.keys, None)
+                    .map_err(|malformed| malformed.in_file(file.path(), offset))?;
+            }
+        }
+        copy.finish()?;
+        file.sync()?;
+        self.disk.sync_folder(self.folder)?;
+        manifest.chain.push(ChainSegment {
+            state: SegmentState::Active,
+            bytes: 0,
+            ..closed(id, &table)
+        });
+        Ok(OpenSegment::new(id, file, table))
+    }
+
+    fn mountain_at_start(&self, segment: &TailSegment) -> Result<Mountain, Error> {
+        Mountain::from_peaks(segment.start.first_frame, segment.start.peaks.clone()).ok_or_else(
+            || {
+                Malformed::new(0, "a header has peaks that do not fit")
+                    .in_file(segment.file.path(), 0)
+            },
+        )
+    }
+
+    fn has_file(&self, id: u32) -> bool {
+        self.disk.exists(&chain_path(self.folder, id))
+            || self.disk.exists(&data_path(self.folder, id))
+    }
+
+    /// Chain files under ids that were given out and are part of nothing; the ids are used up.
+    fn leftovers(&self, manifest: &mut Manifest) -> Vec<PathBuf> {
+        let ids = std::mem::take(&mut manifest.pending);
+        let (left, kept): (Vec<_>, Vec<_>) =
+            ids.into_iter().partition(|id| self.disk.exists(&chain_path(self.folder, *id)));
+        // Data segments that nobody adopted are left to whoever began them.
+        manifest.pending =
+            kept.into_iter().filter(|id| self.disk.exists(&data_path(self.folder, *id))).collect();
+        left.into_iter().map(|id| chain_path(self.folder, id)).collect()
+    }
+}
+
+struct Candidate {
+    id: u32,
+    file: Arc<dyn DiskFile>,
+    /// From its header, if that is of the writer that ended.
+    start: Option<ChainStart>,
+}
+
+fn note_extents(frame: &Frame<'_>, extents: &mut Vec<(u64, Extent)>) {
+    for (index, (_, bytes)) in frame.records().enumerate() {
+        if let Ok(record) = Record::decode(bytes)
+            && record.flags & flags::EXTENTS != 0
+        {
+            let sequence = frame.header.base_sequence + index as u64;
+            extents.extend(record.extents().map(|extent| (sequence, extent)));
+        }
+    }
+}
+
+fn read_frame(file: &dyn DiskFile, offset: u64) -> Result<Vec<u8>, Error> {
+    let mut bytes = vec![0; FRAME_HEADER_BYTES];
+    let exactly = |offset: u64, buffer: &mut [u8]| match file.read_at(offset, buffer) {
+        Ok(read) if read == buffer.len() => Ok(()),
+        Ok(_) => {
+            Err(Malformed::new(0, "a frame that was read is gone").in_file(file.path(), offset))
+        }
+        Err(error) => Err(error.into()),
+    };
+    exactly(offset, &mut bytes)?;
+    let header = FrameHeader::decode(bytes.first_chunk().expect("just made"))
+        .map_err(|malformed| malformed.in_file(file.path(), offset))?;
+    bytes.resize(header.frame_bytes as usize, 0);
+    exactly(offset, &mut bytes)?;
+    Ok(bytes)
+}
+
+/// Writes frames one after another.
+struct Copy<'a> {
+    file: &'a dyn DiskFile,
+    offset: u64,
+    buffer: Vec<u8>,
+}
+
+/// Bytes that a copy writes with one call, about.
+const COPY_BYTES: usize = 4 << 20;
+
+impl Copy<'_> {
+    fn put(&mut self, frame: &[u8]) -> Result<u64, Error> {
+        let at = self.offset + self.buffer.len() as u64;
+        self.buffer.extend_from_slice(frame);
+        let aligned = align(self.buffer.len() as u64, FRAME_ALIGNMENT) as usize;
+        self.buffer.resize(aligned, 0);
+        if self.buffer.len() >= COPY_BYTES {
+            self.write()?;
+        }
+        Ok(at)
+    }
+
+    fn write(&mut self) -> Result<(), Error> {
+        self.file.write_at(self.offset, &self.buffer)?;
+        self.offset += self.buffer.len() as u64;
+        self.buffer.clear();
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<(), Error> {
+        let filled = align(self.offset + self.buffer.len() as u64, BLOCK_BYTES) - self.offset;
+        self.buffer.resize(filled as usize, 0);
+        self.write()
+    }
+}
+
+/// A part of a file in memory that moves forward.
+pub(crate) struct Window<'a> {
+    file: &'a dyn DiskFile,
+    start: u64,
+    bytes: Vec<u8>,
+    /// Where the file ends.
+    pub(crate) end: u64,
+}
+
+/// Bytes read at a time.
+const WINDOW_BYTES: usize = 1 << 20;
+
+impl<'a> Window<'a> {
+    pub(crate) fn new(file: &'a dyn DiskFile) -> Result<Self, Error> {
+        Ok(Self { file, start: 0, bytes: Vec::new(), end: file.bytes()? })
+    }
+
+    /// Bytes from `offset` on, at least so many unless the file ends before.
+    pub(crate) fn at(&mut self, offset: u64, least: usize) -> Result<&[u8], Error> {
+        let room = usize::try_from(self.end.saturating_sub(offset)).unwrap_or(usize::MAX);
+        let wanted = least.min(room);
+        let held = self.start + self.bytes.len() as u64;
+        if offset < self.start || offset + wanted as u64 > held {
+            self.start = offset;
+            self.bytes.resize(wanted.max(WINDOW_BYTES).min(room), 0);
+            let read = self.file.read_at(offset, &mut self.bytes)?;
+            self.bytes.truncate(read);
+            if read < wanted {
+                self.end = offset + read as u64;
+            }
+        }
+        let at = (offset - self.start) as usize;
+        Ok(&self.bytes[at.min(self.bytes.len())..])
+    }
+
+    /// How many bytes from `offset` on a [`step`] needs, or all that are left.
+    pub(crate) fn enough(&mut self, offset: u64) -> Result<usize, Error> {
+        let mut least = FRAME_ALIGNMENT as usize;
+        loop {
+            let bytes = self.at(offset, least)?;
+            let held = bytes.len();
+            match step(bytes, offset) {
+                Step::Needs(needs) if held >= least => least = needs.max(least + 1),
+                _ => return Ok(least),
+            }
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! Making durable: one sync for all who wait.
+//!
+//! Whoever waits first does it (the leader): it writes what was accepted, notes which files have
+//! unsynced content, syncs them in the order of the chain, and publishes how far that was. Whoever
+//! comes meanwhile is accepted, may be written, and is served by the next sync.
+//!
+//! The order matters: a chain segment is synced before those that follow on it, data segments with
+//! extents before or with the frames that adopt them, and the folder before anything in a new file
+//! counts.
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+
+use icecore_disk::DiskFile;
+
+use crate::{Error, journal::Shared, writer::watermarks::Stage};
+
+/// Who syncs, and what has to be synced.
+#[derive(Debug, Default)]
+pub(crate) struct SyncRole {
+    is_taken: Mutex<bool>,
+    freed: Condvar,
+    unsynced: Mutex<Unsynced>,
+}
+
+/// Files with content that is not known to be durable.
+#[derive(Debug, Default)]
+struct Unsynced {
+    files: Vec<Arc<dyn DiskFile>>,
+    has_new_names: bool,
+    bytes: u64,
+}
+
+impl SyncRole {
+    fn unsynced(&self) -> MutexGuard<'_, Unsynced> {
+        self.unsynced.lock().expect("nobody panics while holding it")
+    }
+
+    /// Notes that a file has content to be synced.
+    pub(crate) fn wrote(&self, file: &Arc<dyn DiskFile>, bytes: usize) {
+        let mut unsynced = self.unsynced();
+        unsynced.bytes += bytes as u64;
+        if !unsynced.files.iter().any(|noted| Arc::ptr_eq(noted, file)) {
+            unsynced.files.push(Arc::clone(file));
+        }
+    }
+
+    /// Bytes that were written since the last sync.
+    pub(crate) fn unsynced_bytes(&self) -> u64 {
+        self.unsynced().bytes
+    }
+
+    /// Notes that a file was made whose name has to be synced.
+    pub(crate) fn named(&self) {
+        self.unsynced().has_new_names = true;
+    }
+}
+
+/// The role of the leader; given up when dropped, however that comes about.
+struct Leader<'a>(&'a SyncRole);
+
+impl Drop for Leader<'_> {
+    fn drop(&mut self) {
+        *self.0.is_taken.lock().expect("nobody panics while holding it") = false;
+        self.0.freed.notify_all();
+    }
+}
+
+impl Shared {
+    /// Waits until a batch that ends here is durable, syncing if nobody else does.
+    pub(crate) fn sync_to(&self, end: u64, generation: u64) -> Result<(), Error> {
+        loop {
+            let leader = {
+                let role = &self.sync_role;
+                let mut is_taken = role.is_taken.lock().expect("nobody panics while holding it");
+                loop {
+                    self.check_ticket(end, generation)?;
+                    if self.watermarks.at(Stage::Durable) >= end {
+                        return Ok(());
+                    }
+                    self.watermarks.check()?;
+                    if !*is_taken {
+                        *is_taken = true;
+                        break Leader(role);
+                    }
+                    is_taken = role.freed.wait(is_taken).expect("nobody panics while holding it");
+                }
+            };
+            let synced = self.sync_now();
+            drop(leader);
+            if let Err(error) = synced {
+                // The error is of what was being written, which may not have been this batch.
+                self.check_ticket(end, generation)?;
+                return Err(error);
+            }
+        }
+    }
+
+    /// Makes everything durable that has been accepted.
+    pub(crate) fn sync_all(&self) -> Result<(), Error> {
+        let generation = self.watermarks.generation();
+        self.sync_to(self.watermarks.at(Stage::Accepted), generation)
+    }
+
+    /// As the leader: writes, syncs, publishes.
+    fn sync_now(&self) -> Result<(), Error> {
+        let frontier = self.flush(true)?;
+        let unsynced = std::mem::take(&mut *self.sync_role.unsynced());
+        let mut synced = Ok(());
+        for file in &unsynced.files {
+            synced = synced.and_then(|()| file.sync());
+        }
+        if unsynced.has_new_names {
+            synced = synced.and_then(|()| self.disk.sync_folder(&self.folder));
+        }
+        if let Err(error) = synced {
+            let error = Error::from(error);
+            self.watermarks.poison(&error);
+            return Err(error);
+        }
+        self.publish(&frontier);
+        Ok(())
+    }
+}

@@ -1,0 +1,8 @@
+//! Checkpoints of cursors and projections: no panic, and what is read is written as it was.
+
+#![no_main]
+
+use icecore_journal::fuzzing;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| fuzzing::checkpoint(bytes));
