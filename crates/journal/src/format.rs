@@ -7,6 +7,7 @@ pub(crate) mod annex;
 pub(crate) mod checkpoint;
 pub(crate) mod fields;
 pub(crate) mod frame;
+pub(crate) mod fuzzing;
 pub(crate) mod manifest;
 pub(crate) mod mark;
 pub(crate) mod pieces;
@@ -14,6 +15,9 @@ pub(crate) mod record;
 pub(crate) mod sealed;
 pub(crate) mod segment_header;
 pub(crate) mod walk;
+
+#[cfg(test)]
+mod tests;
 
 /// Whatever was acknowledged as durable ends with its block: the next frame starts a new one, so no
 /// acknowledged sector is ever written again (rule R2).

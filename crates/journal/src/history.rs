@@ -14,6 +14,7 @@ use icecore_disk::Disk;
 use crate::{
     Error, Event, StoreId,
     digest::StoreKeys,
+    reader::Follower,
     segment::{Catalog, Segment, table::Identity},
     writer::watermarks::{Stage, Watermarks},
 };
@@ -27,6 +28,8 @@ pub struct History {
     pub(crate) store_keys: StoreKeys,
     pub(crate) watermarks: Watermarks,
     pub(crate) catalog: RwLock<Arc<Catalog>>,
+    /// In processes that do not write.
+    pub(crate) follower: Option<Follower>,
     /// Segments that had to be scanned because their index was missing or wrong.
     pub(crate) fallbacks: Arc<AtomicU64>,
 }
@@ -76,7 +79,7 @@ impl History {
         if sequence >= end {
             return Err(Error::NoSuchEvent { sequence, end });
         }
-        let event = self.catalog().read(&self.identity, sequence)?;
+        let event = self.retry(|| self.catalog().read(&self.identity, sequence))?;
         event.ok_or_else(|| self.lost(sequence))
     }
 }

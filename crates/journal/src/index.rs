@@ -1,8 +1,8 @@
 //! Index files: what a range of chain segments holds, by stream, kind, scope, correlation, parent,
 //! causation, idempotency key, time, frame number and position in the mountain range.
 //!
-//! An index file is derived. Its trailer names what it was made from; a file that is damaged or does
-//! not fit is thrown away and made again by scanning the segments. The byte tables are in
+//! An index file is derived. Its trailer names what it was made from; a file that is damaged or
+//! does not fit is thrown away and made again by scanning the segments. The byte tables are in
 //! `docs/formats/journal/index.md`.
 //!
 //! Invariants:
@@ -24,9 +24,9 @@
 //! derives; different things may share one, so the caller compares the record that it finds.
 
 mod encode;
-pub(crate) mod exercise;
 mod file;
 mod filter;
+pub(crate) mod fuzzing;
 mod lookup;
 mod marks;
 mod merge;

@@ -24,6 +24,7 @@ mod mountain;
 mod open;
 mod proof;
 mod read;
+mod reader;
 mod receipt;
 mod recovery;
 mod scan;
@@ -58,6 +59,7 @@ pub use proof::{
     ConsistencyProof, EventProof, FrameProof, ProofError, VerifiedEvent, VerifiedFrame,
 };
 pub use read::Event;
+pub use reader::{Reader, ReaderPin};
 pub use receipt::Receipt;
 pub use recovery::Recovery;
 pub use scan::{By, Query, Scan};
@@ -73,9 +75,10 @@ pub mod fuzzing {
     pub use crate::{
         control::fuzzing::control,
         format::{
-            checkpoint::fuzzing::checkpoint, manifest::fuzzing::manifest,
+            checkpoint::fuzzing::checkpoint, fuzzing::frames, manifest::fuzzing::manifest,
             segment_header::fuzzing::segment_header,
         },
+        index::fuzzing::index_file,
         proof::fuzzing::journal_proof,
     };
 }

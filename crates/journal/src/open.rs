@@ -304,6 +304,7 @@ fn open_locked(
         store_keys: StoreKeys::new(&manifest.store_id),
         identity,
         watermarks: Watermarks::new(end.sequence),
+        follower: None,
         catalog: RwLock::new(Arc::new(catalog)),
         fallbacks,
         folder: folder.to_path_buf(),

@@ -89,7 +89,7 @@ pub(crate) enum Content {
 pub(crate) struct ChainStart {
     /// The chain segment before it; 0: none.
     pub(crate) previous_segment: u32,
-    /// Every sequence below was durable when the file was made.
+    /// Of its first event; nothing is said of whether those before were durable.
     pub(crate) first_sequence: u64,
     pub(crate) first_frame: u64,
     /// Digest of the last frame before; genesis where there is none.

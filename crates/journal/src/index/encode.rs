@@ -1,9 +1,9 @@
 //! Writing index files.
 //!
-//! The order of sections: offsets, times, frames, mountain; then for each index its postings, fences
-//! and filter. Fences and filter of an index are known only after its postings have gone by, which is
-//! why they follow them; what is kept in memory for that is 12 bytes per page of postings, and one
-//! slab of the filter.
+//! The order of sections: offsets, times, frames, mountain; then for each index its postings,
+//! fences and filter. Fences and filter of an index are known only after its postings have gone by,
+//! which is why they follow them; what is kept in memory for that is 12 bytes per page of postings,
+//! and one slab of the filter.
 //!
 //! What it does *not* do: name, sync or publish files. The sink is given one page at a time.
 

@@ -108,8 +108,8 @@ impl<B: Deref<Target = [u8]>> IndexFile<B> {
         self.frame_mark(mark, entry).map(Some)
     }
 
-    /// The digest of a node of the mountain range. `None` if the node covers less than 64 frames, or
-    /// was not completed by the frames covered.
+    /// The digest of a node of the mountain range. `None` if the node covers less than 64 frames,
+    /// or was not completed by the frames covered.
     pub(crate) fn mountain_node(
         &self,
         level: u8,

@@ -1,10 +1,12 @@
 //! Filters: which keys an index may have, so that most files need no search at all.
 //!
 //! A split-block Bloom filter as the Parquet format specifies it (apache/parquet-format,
-//! BloomFilter.md): blocks of 256 bits, one bit set in each of the eight words of one block. It holds
-//! about 10 bits per different key, and takes about one absent key in a hundred for a present one.
+//! BloomFilter.md): blocks of 256 bits, one bit set in each of the eight words of one block. It
+//! holds about 10 bits per different key, and takes about one absent key in a hundred for a present
+//! one.
 //!
-//! Keys are mixed first, so that keys which are no hashes (sequences, kinds) do not crowd one block.
+//! Keys are mixed first, so that keys which are no hashes (sequences, kinds) do not crowd one
+//! block.
 //!
 //! Invariant: a key that was put in is found.
 //!

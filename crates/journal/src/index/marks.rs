@@ -4,14 +4,14 @@
 //! - A *frame mark* is kept for every frame whose number is a multiple of 64.
 //! - A *node* of the mountain range is kept if it covers 64 frames or more.
 //!
-//! The multiples are absolute, not counted from the start of a file, so that the marks of a range are
-//! those of its parts, one after another.
+//! The multiples are absolute, not counted from the start of a file, so that the marks of a range
+//! are those of its parts, one after another.
 //!
 //! Nodes are in the order of completion. In units of 64 frames a node of level 6 + l and index i is
-//! completed by unit u = (i + 1) * 2^l. After m units 2m - popcount(m) nodes are complete (each unit
-//! completes one node more than its number has trailing zeros), so the node is number
-//! 2(u-1) - popcount(u-1) + l of the store, and a file that starts after m0 units has it at that minus
-//! what was complete then.
+//! completed by unit u = (i + 1) * 2^l. After m units 2m - popcount(m) nodes are complete (each
+//! unit completes one node more than its number has trailing zeros), so the node is number 2(u-1) -
+//! popcount(u-1) + l of the store, and a file that starts after m0 units has it at that minus what
+//! was complete then.
 //!
 //! What it does *not* do: compute digests, or read files.
 

@@ -2,19 +2,20 @@
 //!
 //! A table of buckets; a mixed key chooses its bucket. Entries of a bucket are kept in the order in
 //! which they come, which is that of their events. The last up to 32 are its *tail*, unsorted. When
-//! the tail is full, it and the runs that a binary counter would carry into are sorted into one run,
-//! so that the runs are, from the oldest, of 32 * 2^b entries for each bit b of (entries / 32). They
-//! lie one after another in one vector and need no bookkeeping.
+//! the tail is full, it and the runs that a binary counter would carry into are sorted into one
+//! run, so that the runs are, from the oldest, of 32 * 2^b entries for each bit b of (entries /
+//! 32). They lie one after another in one vector and need no bookkeeping.
 //!
 //! Invariants:
 //! - Runs hold ranges of events: whatever a run has is older than what the next one has. So the
-//!   events of a key are those of each run, one run after another, and nothing is merged on reading.
+//!   events of a key are those of each run, one run after another, and nothing is merged on
+//!   reading.
 //! - Within a run entries are sorted by key, then sequence.
 //!
 //! Costs: a push appends 12 bytes, and now and then sorts runs of one bucket, which are sorted in
-//! themselves; with many keys buckets are small, with few keys their runs follow each other in order.
-//! A lookup is a binary search in each of at most log2(entries of the bucket / 32) runs and a look
-//! through the tail. Nothing is ever moved between buckets.
+//! themselves; with many keys buckets are small, with few keys their runs follow each other in
+//! order. A lookup is a binary search in each of at most log2(entries of the bucket / 32) runs and
+//! a look through the tail. Nothing is ever moved between buckets.
 //!
 //! What it does *not* do: lock. Its owner shares it.
 

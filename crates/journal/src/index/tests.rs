@@ -8,7 +8,7 @@ mod numbers;
 
 use std::convert::Infallible;
 
-use super::{Covers, IndexFile, IndexKind, Marks, Posting, Postings, encode, exercise::Sample};
+use super::{Covers, IndexFile, IndexKind, Marks, Posting, Postings, encode, fuzzing::Sample};
 
 /// Writes a file of postings alone, one time and frame mark where they are due.
 fn file_of(first_sequence: u64, events: u64, postings: &[(IndexKind, &[Posting])]) -> Vec<u8> {

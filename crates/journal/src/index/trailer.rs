@@ -2,9 +2,10 @@
 //!
 //! Invariants:
 //! - A trailer that decodes describes sections that lie within the file and have exactly the pages
-//!   that their entries need; where the number of entries follows from what is covered, it is right.
-//! - Sections and index kinds with unknown numbers are passed over (a later version may add some); an
-//!   unknown version is an error.
+//!   that their entries need; where the number of entries follows from what is covered, it is
+//!   right.
+//! - Sections and index kinds with unknown numbers are passed over (a later version may add some);
+//!   an unknown version is an error.
 //!
 //! What it does *not* do: look at pages, or decide whether the file fits its segments: its user
 //! compares [`Covers`] with the chain.
@@ -37,7 +38,8 @@ const LAST_TIME_AT: usize = FIRST_TIME_AT + 8;
 const TABLE_AT: usize = 128;
 const DIGEST_AT: usize = PAGE_BYTES - 32;
 
-/// Sequences and frame numbers are below this: reached after centuries at a thousand million a second.
+/// Sequences and frame numbers are below this: reached after centuries at a thousand million a
+/// second.
 const NUMBERS_END_MAX: u64 = 1 << 63;
 
 /// Bytes of one entry of the table of sections.
@@ -281,7 +283,8 @@ impl Trailer {
     }
 }
 
-/// Writes the check, over all after itself up to the digest, and the digest, over all before itself.
+/// Writes the check, over all after itself up to the digest, and the digest, over all before
+/// itself.
 pub(super) fn seal(bytes: &mut [u8; PAGE_BYTES]) {
     let check = crc32fast::hash(&bytes[VERSION_AT..DIGEST_AT]);
     bytes[CHECK_AT..VERSION_AT].copy_from_slice(&check.to_le_bytes());

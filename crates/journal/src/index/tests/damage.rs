@@ -9,7 +9,7 @@ use crate::{
     error::Malformed,
     index::{
         IndexFile, IndexKind,
-        exercise::{Sample, exercise, make_checks_match, sample_key},
+        fuzzing::{Sample, index_file, make_checks_match, sample_key},
         page::PAGE_BYTES,
     },
 };
@@ -132,6 +132,28 @@ fn with_trailer(changes: &[(usize, u8)]) -> Vec<u8> {
 }
 
 #[test]
+fn both_checks_of_a_trailer_must_match() {
+    let mut bytes = sample();
+    let trailer = bytes.len() - PAGE_BYTES;
+    bytes[trailer + 112] ^= 1;
+    let check_alone = {
+        let mut bytes = bytes.clone();
+        let check = crc32fast::hash(&bytes[trailer + 8..trailer + 4064]);
+        bytes[trailer + 4..trailer + 8].copy_from_slice(&check.to_le_bytes());
+        bytes
+    };
+    let digest_alone = {
+        let digest = blake3::hash(&bytes[trailer..trailer + 4064]);
+        bytes[trailer + 4064..].copy_from_slice(digest.as_bytes());
+        bytes
+    };
+    for bytes in [check_alone, digest_alone] {
+        let refused = IndexFile::open(&bytes[..]).expect_err("one of two");
+        assert_eq!(refused.what, "the trailer of an index file does not match its checks");
+    }
+}
+
+#[test]
 fn an_unknown_version_is_refused() {
     let refused = IndexFile::open(&with_trailer(&[(8, 2)])[..]).expect_err("unknown");
     assert_eq!(refused.what, "the version of an index file is not known");
@@ -158,22 +180,34 @@ fn unknown_sections_and_index_kinds_are_passed_over() {
 #[test]
 fn a_trailer_that_contradicts_itself_is_refused() {
     let section = |number: usize, field: usize| 128 + number * 40 + field;
-    let contradictions: [&[(usize, u8)]; 12] = [
-        &[(section(0, 8), 9)],    // offsets of fewer events
-        &[(section(1, 8), 9)],    // more times
-        &[(section(2, 8), 9)],    // more frames
-        &[(section(3, 8), 9)],    // more nodes
-        &[(section(4, 16), 200)], // outside the file
-        &[(section(4, 23), 255), (section(4, 24), 255)],
-        &[(section(4, 15), 255)],                  // more entries than pages
-        &[(section(5, 0), 9)],                     // no fences
-        &[(section(4, 33), 99)],                   // more keys than entries
-        &[(section(8, 0), 5), (section(8, 1), 0)], // postings twice
-        &[(12, 255)],                              // more sections than fit
-        &[(32, 9)],                                // segments not in order
+    let due = "a section of an index file has not the entries that its range needs";
+    let outside = "a section of an index file lies outside the file";
+    let unfit = "the sections of an index do not fit each other";
+    let contradictions: [(&[(usize, u8)], &str); 16] = [
+        (&[(section(0, 8), 9)], due),
+        (&[(section(1, 8), 9)], due),
+        (&[(section(2, 8), 9)], due),
+        (&[(section(3, 8), 9)], due),
+        (&[(section(9, 16), 10)], outside),
+        (&[(section(4, 23), 255), (section(4, 24), 255)], outside),
+        (
+            &[(section(4, 15), 255)],
+            "a section of an index file has not the pages that its entries need",
+        ),
+        (&[(section(5, 0), 9)], "an index lacks its postings, fences or filter"),
+        (&[(section(5, 8), 2)], unfit),
+        (&[(section(6, 8), 50)], unfit),
+        // More keys than entries, with the filter that they would need.
+        (&[(section(4, 32), 230), (section(6, 8), 9)], unfit),
+        (&[(section(8, 0), 5), (section(8, 1), 0)], "an index file has a section twice"),
+        (&[(section(3, 0), 9)], "an index file lacks a section that every one has"),
+        (&[(12, 99)], "an index file has too many sections"),
+        (&[(32, 9)], "the segments of an index file are not in order"),
+        (&[(47, 255), (55, 255)], "the events of an index file are not in order, or too many"),
     ];
-    for (number, changes) in contradictions.iter().enumerate() {
-        assert!(IndexFile::open(&with_trailer(changes)[..]).is_err(), "contradiction {number}");
+    for (number, (changes, what)) in contradictions.into_iter().enumerate() {
+        let refused = IndexFile::open(&with_trailer(changes)[..]).expect_err("a contradiction");
+        assert_eq!(refused.what, what, "contradiction {number}");
     }
     assert!(IndexFile::open(&with_trailer(&[])[..]).is_ok());
 }
@@ -210,11 +244,11 @@ proptest! {
             let at = at.to_le_bytes();
             [0, at[1], at[0], byte]
         });
-        exercise(&std::iter::once(mode & 2).chain(edits).collect::<Vec<_>>());
+        index_file(&std::iter::once(mode & 2).chain(edits).collect::<Vec<_>>());
     }
 
     #[test]
     fn no_bytes_make_a_reader_panic(bytes in prop::collection::vec(any::<u8>(), 0..9_000)) {
-        exercise(&bytes);
+        index_file(&bytes);
     }
 }

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::open;
 use crate::index::{
     FrameMark, IndexFile, IndexKind, MergeError,
-    exercise::{Sample, make_checks_match},
+    fuzzing::{Sample, make_checks_match},
     merge,
 };
 
@@ -40,9 +40,10 @@ proptest! {
         let mut whole = Sample::new(first, frame, (segment_steps[0], segment));
         // Ranges without frames have no times.
         let framed: Vec<_> = counts.iter().zip(&files).filter(|(count, _)| **count > 0).collect();
-        let covers_of = |file: &Vec<u8>| *open(file).covers();
-        whole.covers.first_time = covers_of(framed.first().map_or(&files[0], |(_, file)| file)).first_time;
-        whole.covers.last_time = covers_of(framed.last().map_or(&files[0], |(_, file)| file)).last_time;
+        let earliest = framed.first().map_or(&files[0], |(_, file)| file);
+        let latest = framed.last().map_or(&files[0], |(_, file)| file);
+        whole.covers.first_time = open(earliest).covers().first_time;
+        whole.covers.last_time = open(latest).covers().last_time;
         let wanted = whole.file(&kinds);
 
         let opened: Vec<_> = files.iter().map(|file| open(file)).collect();

@@ -21,13 +21,6 @@ const MAKE_CHECKS_MATCH: u8 = 2;
 /// Answers that are looked at, of each question.
 const ANSWERS_MAX: usize = 4096;
 
-/// A made-up range of events: event `sequence` has the keys, time and place that follow from its
-/// number. Frames have three events.
-pub(super) struct Sample {
-    pub(super) covers: Covers,
-    pub(super) marks: Marks,
-}
-
 /// Events of each frame of a sample.
 const FRAME_EVENTS: u64 = 3;
 
@@ -50,6 +43,13 @@ pub(super) fn sample_node(level: u8, index: u64) -> [u8; 32] {
     let mut node = [level; 32];
     node[..8].copy_from_slice(&index.to_le_bytes());
     node
+}
+
+/// A made-up range of events: event `sequence` has the keys, time and place that follow from its
+/// number. Frames have three events.
+pub(super) struct Sample {
+    pub(super) covers: Covers,
+    pub(super) marks: Marks,
 }
 
 impl Sample {
@@ -159,7 +159,7 @@ pub(super) fn make_checks_match(bytes: &mut [u8]) {
 }
 
 /// Makes a file of `input` and asks it everything.
-pub(crate) fn exercise(input: &[u8]) {
+pub fn index_file(input: &[u8]) {
     static SOUND: OnceLock<Vec<u8>> = OnceLock::new();
     let Some((&mode, input)) = input.split_first() else { return };
     let mut bytes = if mode & WHOLE_FILE != 0 {

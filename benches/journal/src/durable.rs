@@ -1,0 +1,163 @@
+//! Threads that each append one event and wait until it survives a loss of power, over and over.
+//!
+//! The bound is measured in the same run: a file that grows by 4 KiB, `fdatasync`, over and over,
+//! takes `T` each time. A store that shares every sync among all threads that wait, and syncs without
+//! a pause, comes to `threads / T` events per second.
+
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use icecore_disk::{Disk, RealDisk};
+
+use crate::{
+    Failure,
+    scratch::Scratch,
+    subject::{self, DurableMode, Mode, Peer, Subject},
+    table::{self, Better, Row, figure},
+    workload::{PAYLOAD_BYTES, Workload},
+};
+
+/// What a sync has to write at least.
+const BLOCK_BYTES: usize = 4096;
+/// While threads end, those that still wait are helped this often.
+const END_INTERVAL: Duration = Duration::from_millis(5);
+
+/// What to measure.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// A folder on the disk to be measured
+    folder: PathBuf,
+    /// Rounds; the best counts
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: u32,
+    /// Seconds of a measurement
+    #[arg(long, default_value_t = 5.0)]
+    seconds: f64,
+    /// Threads that append and wait
+    #[arg(long, default_value_t = 16)]
+    threads: u64,
+    /// Streams
+    #[arg(long, default_value_t = 1000)]
+    streams: u64,
+    /// Who is measured; all, if not given
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<Peer>,
+}
+
+/// Measures and prints.
+pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let workload = Arc::new(Workload::new(arguments.streams));
+    let duration = Duration::from_secs_f64(arguments.seconds);
+    let mut ways: Vec<_> = subject::chosen(&arguments.only)
+        .flat_map(|peer| peer.durable_modes().iter().map(move |way| (peer, *way, 0.0)))
+        .collect();
+    let mut bound = 0.0_f64;
+    for _ in 0..arguments.rounds {
+        let syncs = arguments.syncs_per_second(duration / 2)?;
+        bound = bound.max(syncs * arguments.threads as f64);
+        for (peer, way, best) in &mut ways {
+            let measured = arguments.measure(*peer, *way, duration, &workload)?;
+            *best = measured.max(*best);
+        }
+    }
+    let microseconds = arguments.threads as f64 / bound * 1e6;
+    let threads = arguments.threads;
+    let mut rows: Vec<_> = ways
+        .iter()
+        .map(|(_, way, best)| Row {
+            name: way.name.to_string(),
+            size: String::new(),
+            figure: *best,
+            more: format!("{:.3} of the bound", best / bound),
+        })
+        .collect();
+    rows.push(Row {
+        name: format!("bound: {threads} / T"),
+        size: String::new(),
+        figure: bound,
+        more: format!("T = {} microseconds for 4 KiB and fdatasync", figure(microseconds)),
+    });
+    let title = format!("append durably, {threads} threads, {PAYLOAD_BYTES}-byte payloads");
+    table::print(&title, "events per second", Better::More, &rows);
+    Ok(())
+}
+
+impl Arguments {
+    /// How often a file can grow by a block and be synced.
+    fn syncs_per_second(&self, duration: Duration) -> Result<f64, Failure> {
+        let scratch = Scratch::new(&self.folder, "sync")?;
+        let file = RealDisk.create(&scratch.path().join("grows"))?;
+        let block = [1; BLOCK_BYTES];
+        let start = Instant::now();
+        let mut count = 0u64;
+        while start.elapsed() < duration {
+            file.write_at(count * BLOCK_BYTES as u64, &block)?;
+            file.sync()?;
+            count += 1;
+        }
+        Ok(count as f64 / start.elapsed().as_secs_f64())
+    }
+
+    /// Events per second.
+    fn measure(
+        &self,
+        peer: Peer,
+        way: DurableMode,
+        duration: Duration,
+        workload: &Arc<Workload>,
+    ) -> Result<f64, Failure> {
+        let scratch = Scratch::new(&self.folder, "durable")?;
+        let mode = Mode::Durable(way.name);
+        let subject = peer.open(&scratch.path().join("store"), workload, mode)?;
+        let thread_count = if way.events_at_once > 1 { 1 } else { self.threads };
+        let appends = Appends::default();
+        let start = Instant::now();
+        let per_second = thread::scope(|scope| {
+            let threads: Vec<_> = (0..thread_count)
+                .map(|_| scope.spawn(|| appends.go_on(&*subject, way.events_at_once)))
+                .collect();
+            thread::sleep(duration);
+            let count = appends.durable.load(Ordering::Relaxed);
+            let seconds = start.elapsed().as_secs_f64();
+            appends.are_over.store(true, Ordering::Relaxed);
+            // A store that syncs only after several events would leave the last to wait for ever.
+            while threads.iter().any(|thread| !thread.is_finished()) {
+                thread::sleep(END_INTERVAL);
+                subject.sync()?;
+            }
+            for thread in threads {
+                thread.join().expect("a thread that appends does not panic")?;
+            }
+            Ok::<_, Failure>(count as f64 / seconds)
+        })?;
+        subject.close()?;
+        Ok(per_second)
+    }
+}
+
+/// What the threads of a measurement share.
+#[derive(Debug, Default)]
+struct Appends {
+    next: AtomicU64,
+    durable: AtomicU64,
+    are_over: AtomicBool,
+}
+
+impl Appends {
+    /// Appends and waits until it is over.
+    fn go_on(&self, subject: &dyn Subject, events_at_once: u64) -> Result<(), Failure> {
+        while !self.are_over.load(Ordering::Relaxed) {
+            let first = self.next.fetch_add(events_at_once, Ordering::Relaxed);
+            subject.append_durably(first..first + events_at_once)?;
+            self.durable.fetch_add(events_at_once, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+}
