@@ -9,7 +9,7 @@ use crate::{
     Failure,
     best::Best,
     scratch::{Scratch, bytes_below},
-    subject::{Mode, Peer},
+    subject::{Contender, Mode},
     table::{self, Better, Row, grouped},
     workload::{BATCH_EVENTS, PAYLOAD_BYTES, Workload},
 };
@@ -36,7 +36,7 @@ pub(crate) struct Arguments {
     streams: Vec<u64>,
     /// Who is measured; all, if not given
     #[arg(long, value_delimiter = ',')]
-    only: Vec<Peer>,
+    only: Vec<Contender>,
 }
 
 /// How events are appended.
@@ -52,22 +52,23 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         let workload = Arc::new(Workload::new(*stream_count));
         for way in [Way::Singly, Way::Batches] {
             let mut measured: Vec<_> = crate::subject::chosen(&arguments.only)
-                .map(|peer| (peer, arguments.events_of(peer, way), Best::NONE, 0))
+                .map(|contender| (contender, arguments.events_of(contender, way), Best::NONE, 0))
                 .collect();
             for _ in 0..arguments.rounds {
-                for (peer, events, best, disk_bytes) in &mut measured {
-                    let (seconds, bytes) = arguments.measure(*peer, way, *events, &workload)?;
+                for (contender, events, best, disk_bytes) in &mut measured {
+                    let (seconds, bytes) =
+                        arguments.measure(*contender, way, *events, &workload)?;
                     best.offer(seconds);
                     *disk_bytes = bytes;
                 }
             }
             let rows: Vec<_> = measured
                 .into_iter()
-                .map(|(peer, events, best, disk_bytes)| Row {
-                    name: peer.to_string(),
+                .map(|(contender, events, best, disk_bytes)| Row {
+                    name: contender.to_string(),
                     size: format!("{} events", grouped(events)),
                     figure: best.per_second(events),
-                    more: more(peer, way, disk_bytes),
+                    more: more(contender, way, disk_bytes),
                 })
                 .collect();
             let way = match way {
@@ -82,8 +83,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     Ok(())
 }
 
-fn more(peer: Peer, way: Way, bytes_per_event: u64) -> String {
-    let note = if way == Way::Batches { peer.batch_note() } else { "" };
+fn more(contender: Contender, way: Way, bytes_per_event: u64) -> String {
+    let note = if way == Way::Batches { contender.batch_note() } else { "" };
     match note {
         "" => format!("{bytes_per_event} bytes on disk per event"),
         note => format!("{bytes_per_event} bytes on disk per event; {note}"),
@@ -91,9 +92,11 @@ fn more(peer: Peer, way: Way, bytes_per_event: u64) -> String {
 }
 
 impl Arguments {
-    fn events_of(&self, peer: Peer, way: Way) -> u64 {
-        match (peer, way) {
-            (Peer::Batpak, _) | (Peer::Redb, Way::Singly) => self.slow_events.min(self.events),
+    fn events_of(&self, contender: Contender, way: Way) -> u64 {
+        match (contender, way) {
+            (Contender::Batpak, _) | (Contender::Redb, Way::Singly) => {
+                self.slow_events.min(self.events)
+            }
             _ => self.events,
         }
     }
@@ -101,14 +104,14 @@ impl Arguments {
     /// Seconds, and bytes on disk per event.
     fn measure(
         &self,
-        peer: Peer,
+        contender: Contender,
         way: Way,
         events: u64,
         workload: &Arc<Workload>,
     ) -> Result<(f64, u64), Failure> {
         let scratch = Scratch::new(&self.folder, "append")?;
         let folder = scratch.path().join("store");
-        let subject = peer.open(&folder, workload, Mode::Buffered)?;
+        let subject = contender.open(&folder, workload, Mode::Buffered)?;
         let append = |events: Range<u64>| match way {
             Way::Singly => subject.append_singly(events),
             Way::Batches => subject.append_batches(events),

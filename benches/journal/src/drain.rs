@@ -7,7 +7,7 @@ use crate::{
     Failure,
     best::Best,
     stores::{Sizes, Stores},
-    subject::{Peer, Subject},
+    subject::{Contender, Subject},
     table::{self, Better, Row, figure, grouped},
     workload::{PAYLOAD_BYTES, Workload},
 };
@@ -29,7 +29,7 @@ pub(crate) struct Arguments {
     sizes: Sizes,
     /// Who is measured; all, if not given
     #[arg(long, value_delimiter = ',')]
-    only: Vec<Peer>,
+    only: Vec<Contender>,
 }
 
 /// What was measured of one store.
@@ -48,10 +48,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let mut measured = vec![none; stores.open.len()];
     // A first, unmeasured round makes them warm.
     for round in 0..=arguments.rounds {
-        for ((peer, events, subject), measured) in stores.open.iter().zip(&mut measured) {
-            let drain = time(|| drain(*peer, &**subject, *events))?;
-            let first_page = page(*peer, &**subject, 0)?;
-            let last_page = page(*peer, &**subject, events - PAGE_EVENTS)?;
+        for ((contender, events, subject), measured) in stores.open.iter().zip(&mut measured) {
+            let drain = time(|| drain(*contender, &**subject, *events))?;
+            let first_page = page(*contender, &**subject, 0)?;
+            let last_page = page(*contender, &**subject, events - PAGE_EVENTS)?;
             if round > 0 {
                 measured.drain.offer(drain);
                 measured.first_page.offer(first_page);
@@ -90,20 +90,20 @@ fn look(payload: &[u8]) {
     black_box(payload.last());
 }
 
-fn drain(peer: Peer, subject: &dyn Subject, events: u64) -> Result<(), Failure> {
+fn drain(contender: Contender, subject: &dyn Subject, events: u64) -> Result<(), Failure> {
     match subject.drain(&mut look)? {
         count if count == events => Ok(()),
-        count => Err(format!("{peer}: {count} events were drained, not {events}").into()),
+        count => Err(format!("{contender}: {count} events were drained, not {events}").into()),
     }
 }
 
 /// Seconds of a page.
-fn page(peer: Peer, subject: &dyn Subject, first: u64) -> Result<f64, Failure> {
+fn page(contender: Contender, subject: &dyn Subject, first: u64) -> Result<f64, Failure> {
     let seconds = time(|| {
         for _ in 0..PAGES {
             let count = subject.page(first, PAGE_EVENTS, &mut look)?;
             if count != PAGE_EVENTS {
-                return Err(format!("{peer}: a page has {count} events").into());
+                return Err(format!("{contender}: a page has {count} events").into());
             }
         }
         Ok(())

@@ -19,7 +19,7 @@ use icecore_disk::{Disk, RealDisk};
 use crate::{
     Failure,
     scratch::Scratch,
-    subject::{self, DurableMode, Mode, Peer, Subject},
+    subject::{self, Contender, DurableMode, Mode, Subject},
     table::{self, Better, Row, figure},
     workload::{PAYLOAD_BYTES, Workload},
 };
@@ -48,7 +48,7 @@ pub(crate) struct Arguments {
     streams: u64,
     /// Who is measured; all, if not given
     #[arg(long, value_delimiter = ',')]
-    only: Vec<Peer>,
+    only: Vec<Contender>,
 }
 
 /// Measures and prints.
@@ -56,14 +56,16 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let workload = Arc::new(Workload::new(arguments.streams));
     let duration = Duration::from_secs_f64(arguments.seconds);
     let mut ways: Vec<_> = subject::chosen(&arguments.only)
-        .flat_map(|peer| peer.durable_modes().iter().map(move |way| (peer, *way, 0.0)))
+        .flat_map(|contender| {
+            contender.durable_modes().iter().map(move |way| (contender, *way, 0.0))
+        })
         .collect();
     let mut bound = 0.0_f64;
     for _ in 0..arguments.rounds {
         let syncs = arguments.syncs_per_second(duration / 2)?;
         bound = bound.max(syncs * arguments.threads as f64);
-        for (peer, way, best) in &mut ways {
-            let measured = arguments.measure(*peer, *way, duration, &workload)?;
+        for (contender, way, best) in &mut ways {
+            let measured = arguments.measure(*contender, *way, duration, &workload)?;
             *best = measured.max(*best);
         }
     }
@@ -108,14 +110,14 @@ impl Arguments {
     /// Events per second.
     fn measure(
         &self,
-        peer: Peer,
+        contender: Contender,
         way: DurableMode,
         duration: Duration,
         workload: &Arc<Workload>,
     ) -> Result<f64, Failure> {
         let scratch = Scratch::new(&self.folder, "durable")?;
         let mode = Mode::Durable(way.name);
-        let subject = peer.open(&scratch.path().join("store"), workload, mode)?;
+        let subject = contender.open(&scratch.path().join("store"), workload, mode)?;
         let thread_count = if way.events_at_once > 1 { 1 } else { self.threads };
         let appends = Appends::default();
         let start = Instant::now();

@@ -21,7 +21,7 @@ use crate::{
     best::Best,
     scratch::Scratch,
     stores::Sizes,
-    subject::{self, Mode, Peer},
+    subject::{self, Contender, Mode},
     table::{self, Better, Row, figure, grouped},
     workload::{PAYLOAD_BYTES, Workload},
 };
@@ -44,14 +44,14 @@ pub(crate) struct Arguments {
     tail_events: u64,
     /// Who is measured; all, if not given
     #[arg(long, value_delimiter = ',')]
-    only: Vec<Peer>,
+    only: Vec<Contender>,
 }
 
 /// What a process of `open` does.
 #[derive(Debug, clap::Args)]
 pub(crate) struct ProcessArguments {
     folder: PathBuf,
-    peer: Peer,
+    contender: Contender,
     streams: u64,
     step: Step,
     first: u64,
@@ -71,7 +71,7 @@ enum Step {
 
 /// One of the stores.
 struct Measured {
-    peer: Peer,
+    contender: Contender,
     events: u64,
     folder: PathBuf,
     clean: Figures,
@@ -102,10 +102,11 @@ impl Figures {
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let scratch = Scratch::new(&arguments.folder, "open")?;
     let mut stores = Vec::new();
-    for peer in subject::chosen(&arguments.only) {
-        let folder = scratch.path().join(peer.to_string());
-        let events = arguments.sizes.of(peer);
-        let store = Measured { peer, events, folder, clean: Figures::NONE, crashed: Figures::NONE };
+    for contender in subject::chosen(&arguments.only) {
+        let folder = scratch.path().join(contender.to_string());
+        let events = arguments.sizes.of(contender);
+        let store =
+            Measured { contender, events, folder, clean: Figures::NONE, crashed: Figures::NONE };
         arguments.process(&store, Step::Build, 0, events)?;
         stores.push(store);
     }
@@ -126,7 +127,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
             .map(|store| {
                 let figures = figures_of(store);
                 Row {
-                    name: store.peer.to_string(),
+                    name: store.contender.to_string(),
                     size: format!("{} events", grouped(store.events)),
                     figure: figures.seconds.seconds() * 1e3,
                     more: format!("{} MB of memory", figure(figures.memory_bytes as f64 / 1e6)),
@@ -151,7 +152,7 @@ impl Arguments {
         let mut child = Command::new(std::env::current_exe()?)
             .arg("open-process")
             .arg(&store.folder)
-            .args([store.peer.to_string(), self.sizes.streams.to_string()])
+            .args([store.contender.to_string(), self.sizes.streams.to_string()])
             .args([format!("{step:?}").to_lowercase(), first.to_string(), events.to_string()])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -165,7 +166,8 @@ impl Arguments {
         match status.success() || is_to_be_killed {
             true => Ok(line),
             false => {
-                Err(format!("{}: the process for {step:?} failed: {status}", store.peer).into())
+                Err(format!("{}: the process for {step:?} failed: {status}", store.contender)
+                    .into())
             }
         }
     }
@@ -181,19 +183,19 @@ fn first_line(child: &mut Child) -> Result<String, Failure> {
 /// A process of its own.
 pub(crate) fn run_process(arguments: &ProcessArguments) -> Result<(), Failure> {
     let workload = Arc::new(Workload::new(arguments.streams));
-    let peer = arguments.peer;
+    let contender = arguments.contender;
     let events = arguments.first..arguments.first + arguments.events;
-    let open = |mode| peer.open(&arguments.folder, &workload, mode);
+    let open = |mode| contender.open(&arguments.folder, &workload, mode);
     match arguments.step {
         Step::Build => {
             let subject = open(Mode::Buffered)?;
-            peer.fill(&*subject, events)?;
+            contender.fill(&*subject, events)?;
             subject.close()?;
             say("closed")
         }
         Step::Crash => {
             let subject = open(Mode::Unsealed)?;
-            peer.fill(&*subject, events)?;
+            contender.fill(&*subject, events)?;
             subject.sync()?;
             say(READY)?;
             loop {

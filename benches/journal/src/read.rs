@@ -7,7 +7,7 @@ use std::{hint::black_box, path::PathBuf, sync::Arc, time::Instant};
 use crate::{
     Failure,
     stores::{Sizes, Stores},
-    subject::{Peer, Subject},
+    subject::{Contender, Subject},
     table::{self, Better, Row, figure, grouped},
     workload::{PAYLOAD_BYTES, Workload, scatter},
 };
@@ -27,7 +27,7 @@ pub(crate) struct Arguments {
     reads: u32,
     /// Who is measured; all, if not given
     #[arg(long, value_delimiter = ',')]
-    only: Vec<Peer>,
+    only: Vec<Contender>,
 }
 
 /// Measures and prints.
@@ -36,12 +36,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let stores = Stores::build(&arguments.folder, &arguments.only, &arguments.sizes, &workload)?;
     let mut best = vec![Percentiles { median: u64::MAX, high: u64::MAX }; stores.open.len()];
     for round in 0..arguments.rounds {
-        for ((peer, events, subject), best) in stores.open.iter().zip(&mut best) {
+        for ((contender, events, subject), best) in stores.open.iter().zip(&mut best) {
             let reads = || {
                 (0..u64::from(arguments.reads))
                     .map(|at| scatter(at + (u64::from(round) << 32)) % events)
             };
-            check(*peer, &**subject, reads().take(100), &workload)?;
+            check(*contender, &**subject, reads().take(100), &workload)?;
             // The first pass makes it warm.
             measure(&**subject, reads())?;
             let percentiles = measure(&**subject, reads())?;
@@ -54,8 +54,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         .open
         .iter()
         .zip(best)
-        .map(|((peer, events, _), best)| Row {
-            name: peer.to_string(),
+        .map(|((contender, events, _), best)| Row {
+            name: contender.to_string(),
             size: format!("{} events", grouped(*events)),
             figure: best.median as f64 / 1e3,
             more: format!("p99 {}", figure(best.high as f64 / 1e3)),
@@ -102,7 +102,7 @@ fn measure(
 
 /// What is read is what was appended.
 fn check(
-    peer: Peer,
+    contender: Contender,
     subject: &dyn Subject,
     reads: impl Iterator<Item = u64>,
     workload: &Workload,
@@ -111,7 +111,7 @@ fn check(
         let mut is_same = false;
         subject.read(sequence, &mut |payload| is_same = payload == workload.payload(sequence))?;
         if !is_same {
-            return Err(format!("{peer}: event {sequence} is not what was appended").into());
+            return Err(format!("{contender}: event {sequence} is not what was appended").into());
         }
     }
     Ok(())

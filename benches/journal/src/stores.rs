@@ -5,7 +5,7 @@ use std::{path::Path, sync::Arc};
 use crate::{
     Failure,
     scratch::Scratch,
-    subject::{self, Mode, Peer, Subject},
+    subject::{self, Contender, Mode, Subject},
     workload::Workload,
 };
 
@@ -25,17 +25,17 @@ pub(crate) struct Sizes {
 
 impl Sizes {
     /// Events that this one gets.
-    pub(crate) fn of(&self, peer: Peer) -> u64 {
-        match peer {
-            Peer::Batpak => self.slow_events.min(self.events),
-            Peer::Fjall | Peer::Redb => self.events,
+    pub(crate) fn of(&self, contender: Contender) -> u64 {
+        match contender {
+            Contender::Batpak => self.slow_events.min(self.events),
+            Contender::Journal | Contender::Fjall | Contender::Redb => self.events,
         }
     }
 }
 
 /// Open stores, with their numbers of events.
 pub(crate) struct Stores {
-    pub(crate) open: Vec<(Peer, u64, Box<dyn Subject>)>,
+    pub(crate) open: Vec<(Contender, u64, Box<dyn Subject>)>,
     /// Removed when the stores are closed: fields are dropped in order.
     _scratch: Scratch,
 }
@@ -45,21 +45,21 @@ impl Stores {
     /// them again and readies them for reading.
     pub(crate) fn build(
         folder: &Path,
-        only: &[Peer],
+        only: &[Contender],
         sizes: &Sizes,
         workload: &Arc<Workload>,
     ) -> Result<Self, Failure> {
         let scratch = Scratch::new(folder, "stores")?;
         let mut open = Vec::new();
-        for peer in subject::chosen(only) {
-            let folder = scratch.path().join(peer.to_string());
-            let events = sizes.of(peer);
-            let subject = peer.open(&folder, workload, Mode::Buffered)?;
-            peer.fill(&*subject, 0..events)?;
+        for contender in subject::chosen(only) {
+            let folder = scratch.path().join(contender.to_string());
+            let events = sizes.of(contender);
+            let subject = contender.open(&folder, workload, Mode::Buffered)?;
+            contender.fill(&*subject, 0..events)?;
             subject.close()?;
-            let subject = peer.open(&folder, workload, Mode::Buffered)?;
+            let subject = contender.open(&folder, workload, Mode::Buffered)?;
             subject.ready_to_read(events)?;
-            open.push((peer, events, subject));
+            open.push((contender, events, subject));
         }
         Ok(Self { open, _scratch: scratch })
     }

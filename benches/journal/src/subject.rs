@@ -4,12 +4,13 @@
 //! them by sequence: the number of the event, as numbers are appended in order from 0 (but by
 //! [`Subject::append_durably`], where threads come as they do).
 //!
-//! Every peer runs with the settings that favour it; its file says which. `fjall` and `redb` keep an
+//! Every contender runs with the settings that favour it; its file says which. `fjall` and `redb` keep an
 //! event under its sequence, with the stream as part of the value: they keep no index by stream, no
 //! chain, no digest. That is less than an event store does, and it is their best case.
 
 mod batpak;
 mod fjall;
+mod journal;
 mod redb;
 
 use std::{fmt, ops::Range, path::Path, sync::Arc};
@@ -44,7 +45,7 @@ pub(crate) trait Subject: Send + Sync {
     /// Reads a page of `count` events, with their payloads, and returns how many there are.
     fn page(&self, first: u64, count: u64, look: &mut dyn FnMut(&[u8])) -> Result<u64, Failure>;
 
-    /// Verifies everything, on this thread, by what [`Peer::verifies`] speaks of.
+    /// Verifies everything, on this thread, by what [`Contender::verifies`] speaks of.
     fn verify(&self) -> Result<(), Failure>;
 
     /// Closes cleanly.
@@ -53,18 +54,21 @@ pub(crate) trait Subject: Send + Sync {
 
 /// Who is compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum Peer {
+pub(crate) enum Contender {
+    Journal,
     Batpak,
     Fjall,
     Redb,
 }
 
 /// All of them; whom the others are compared with comes first.
-pub(crate) const ALL: [Peer; 3] = [Peer::Batpak, Peer::Fjall, Peer::Redb];
+pub(crate) const ALL: [Contender; 4] =
+    [Contender::Journal, Contender::Batpak, Contender::Fjall, Contender::Redb];
 
-impl fmt::Display for Peer {
+impl fmt::Display for Contender {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
+            Self::Journal => "journal",
             Self::Batpak => "batpak",
             Self::Fjall => "fjall",
             Self::Redb => "redb",
@@ -79,14 +83,15 @@ pub(crate) enum Mode {
     Buffered,
     /// The same, and nothing is tidied up in the background where that can be chosen.
     Unsealed,
-    /// Best for threads that wait for the disk, by a way of the peer's own.
+    /// Best for threads that wait for the disk, in one of its ways.
     Durable(&'static str),
 }
 
-impl Peer {
+impl Contender {
     /// Ways to append durably, the settings of which differ; each has a name.
     pub(crate) fn durable_modes(self) -> &'static [DurableMode] {
         match self {
+            Self::Journal => &journal::DURABLE_MODES,
             Self::Batpak => &batpak::DURABLE_MODES,
             Self::Fjall => &fjall::DURABLE_MODES,
             Self::Redb => &redb::DURABLE_MODES,
@@ -102,7 +107,7 @@ impl Peer {
     pub(crate) fn batch_note(self) -> &'static str {
         match self {
             Self::Batpak => "syncs every batch; that cannot be turned off",
-            Self::Fjall | Self::Redb => "",
+            Self::Journal | Self::Fjall | Self::Redb => "",
         }
     }
 
@@ -110,7 +115,7 @@ impl Peer {
     pub(crate) fn fill(self, subject: &dyn Subject, events: Range<u64>) -> Result<(), Failure> {
         match self {
             Self::Batpak => subject.append_singly(events),
-            Self::Fjall | Self::Redb => subject.append_batches(events),
+            Self::Journal | Self::Fjall | Self::Redb => subject.append_batches(events),
         }
     }
 
@@ -123,6 +128,7 @@ impl Peer {
     ) -> Result<Box<dyn Subject>, Failure> {
         let workload = Arc::clone(workload);
         Ok(match self {
+            Self::Journal => Box::new(journal::Store::open(folder, workload, mode)?),
             Self::Batpak => Box::new(batpak::Store::open(folder, workload, mode)?),
             Self::Fjall => Box::new(fjall::Store::open(folder, workload)?),
             Self::Redb => Box::new(redb::Store::open(folder, workload)?),
@@ -162,6 +168,6 @@ fn payload_of(value: &[u8]) -> &[u8] {
 }
 
 /// Those that are asked for, in the order of [`ALL`]; all, if none is named.
-pub(crate) fn chosen(only: &[Peer]) -> impl Iterator<Item = Peer> {
-    ALL.into_iter().filter(move |peer| only.is_empty() || only.contains(peer))
+pub(crate) fn chosen(only: &[Contender]) -> impl Iterator<Item = Contender> {
+    ALL.into_iter().filter(move |contender| only.is_empty() || only.contains(contender))
 }

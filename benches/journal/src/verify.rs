@@ -8,7 +8,7 @@ use crate::{
     Failure,
     best::Best,
     scratch::Scratch,
-    subject::{self, Mode, Peer},
+    subject::{self, Contender, Mode},
     table::{self, Better, Row, grouped},
     workload::{BATCH_EVENTS, PAYLOAD_BYTES, Workload},
 };
@@ -32,7 +32,7 @@ pub(crate) struct Arguments {
     streams: u64,
     /// Who is measured; all, if not given
     #[arg(long, value_delimiter = ',')]
-    only: Vec<Peer>,
+    only: Vec<Contender>,
 }
 
 /// How the events of a store were appended.
@@ -58,22 +58,22 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         let workload = Arc::new(Workload::with_payload(arguments.streams, payload_bytes));
         let scratch = Scratch::new(&arguments.folder, "verify")?;
         let mut measured = Vec::new();
-        for peer in subject::chosen(&arguments.only).filter(|peer| peer.verifies()) {
-            let megabytes = match peer {
-                Peer::Batpak => arguments.slow_megabytes.min(arguments.megabytes),
+        for contender in subject::chosen(&arguments.only).filter(|contender| contender.verifies()) {
+            let megabytes = match contender {
+                Contender::Batpak => arguments.slow_megabytes.min(arguments.megabytes),
                 _ => arguments.megabytes,
             };
             let events = megabytes * 1_000_000 / payload_bytes as u64;
-            let folder = scratch.path().join(peer.to_string());
-            let subject = peer.open(&folder, &workload, Mode::Buffered)?;
+            let folder = scratch.path().join(contender.to_string());
+            let subject = contender.open(&folder, &workload, Mode::Buffered)?;
             match frames {
                 Frames::Single { .. } => subject.append_singly(0..events)?,
                 Frames::Batches => subject.append_batches(0..events)?,
             }
             subject.close()?;
-            let subject = peer.open(&folder, &workload, Mode::Buffered)?;
+            let subject = contender.open(&folder, &workload, Mode::Buffered)?;
             subject.verify()?;
-            measured.push((peer, events, subject, Best::NONE));
+            measured.push((contender, events, subject, Best::NONE));
         }
         for _ in 0..arguments.rounds {
             for (_, _, subject, best) in &mut measured {
@@ -84,8 +84,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         }
         let rows: Vec<_> = measured
             .iter()
-            .map(|(peer, events, _, best)| Row {
-                name: peer.to_string(),
+            .map(|(contender, events, _, best)| Row {
+                name: contender.to_string(),
                 size: format!("{} events", grouped(*events)),
                 figure: best.per_second(events * payload_bytes as u64) / 1e9,
                 more: format!("{} events per second", grouped(best.per_second(*events) as u64)),

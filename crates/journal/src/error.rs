@@ -157,6 +157,25 @@ pub enum Error {
     /// Gates that cannot be evaluated together.
     #[error(transparent)]
     Gates(#[from] crate::GatesError),
+    /// A head that is not of this journal's history.
+    #[error("{}: its history is not that of the head over {frame_count} frames (up to event {end_sequence}) that was given or kept: the journal was rewritten or cut off since, or the head is of another journal; compare with a copy, and find out who could write to it", folder.display())]
+    Rewritten {
+        /// The journal.
+        folder: PathBuf,
+        /// Frames that the head covers.
+        frame_count: u64,
+        /// Where the head's history ends.
+        end_sequence: u64,
+    },
+    /// Whoever was told of the progress ended the work.
+    #[error("interrupted")]
+    Interrupted,
+    /// A head was to be signed without a key.
+    #[error("the journal was opened without a signing key; give one in its options")]
+    NoSigningKey,
+    /// Heads or proofs that do not fit.
+    #[error(transparent)]
+    Proof(#[from] crate::ProofError),
     /// Kinds that clash.
     #[error(transparent)]
     Kinds(#[from] crate::KindsError),

@@ -40,7 +40,7 @@ mod tests;
 pub(crate) use encode::encode;
 pub(crate) use file::{FrameMark, IndexFile};
 pub(crate) use lookup::KeySequences;
-pub(crate) use marks::Marks;
+pub(crate) use marks::{FRAME_STRIDE, Marks, NODE_LEVEL_MIN};
 pub(crate) use merge::{MergeError, merge};
 pub(crate) use postings::{Postings, SortedPostings};
 pub(crate) use trailer::Covers;

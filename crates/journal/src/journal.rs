@@ -14,13 +14,14 @@ use std::{
 use icecore_disk::{Disk, Lock};
 
 use crate::{
-    Error,
+    Error, SigningKey,
     control::ControlWriter,
     format::manifest::Manifest,
     history::History,
     keeping::Keeper,
     kinds::Kinds,
     recovery::Recovery,
+    signing::Signing,
     writer::{
         accept::Accept,
         flush::{Writer, Written},
@@ -63,6 +64,10 @@ pub struct Options {
     pub policy: Policy,
     /// The kinds that the caller knows; names that clash with those in the journal are an error.
     pub kinds: Kinds,
+    /// The key that signs heads (see [`Journal::sign_head`]); none: nothing is signed.
+    pub signing_key: Option<Arc<SigningKey>>,
+    /// The durable head is signed after this time, if it has changed, and when the journal is closed.
+    pub sign_interval: Duration,
 }
 
 impl Options {
@@ -71,9 +76,11 @@ impl Options {
         if !(1 << 16..=1 << 30).contains(&self.segment_bytes_max) {
             return Err(Error::Unfit { what: "a segment has 64 KiB to 1 GiB" });
         }
-        if self.segment_events_max == 0 || !self.stream_heads_max.is_power_of_two() {
+        if self.segment_events_max == 0
+            || !self.stream_heads_max.is_power_of_two()
+            || self.stream_heads_max < 8 {
             return Err(Error::Unfit {
-                what: "a segment has at least one event, and stream heads are a power of two",
+                what: "a segment has at least one event, and stream heads are a power of two, 8 at least",
             });
         }
         Ok(())
@@ -85,7 +92,7 @@ impl Default for Options {
         Self {
             segment_bytes_max: 64 << 20,
             segment_events_max: 1 << 18,
-            buffer_bytes_max: 8 << 20,
+            buffer_bytes_max: 4 << 20,
             stream_heads_max: 1 << 21,
             idempotency_window: 16 << 20,
             sync_interval: Duration::from_millis(100),
@@ -93,6 +100,8 @@ impl Default for Options {
             background: true,
             policy: Policy::Repair,
             kinds: Kinds::default(),
+            signing_key: None,
+            sign_interval: Duration::from_secs(60),
         }
     }
 }
@@ -111,8 +120,9 @@ pub(crate) struct Shared {
     pub(crate) control: ControlWriter,
     pub(crate) keeper: Keeper,
     pub(crate) recovery: Recovery,
-    /// Held as long as the journal is open.
-    pub(crate) _lock: Box<dyn Lock>,
+    pub(crate) signing: Mutex<Signing>,
+    /// Held as long as the journal is open, though tickets may live longer.
+    pub(crate) lock: Mutex<Option<Box<dyn Lock>>>,
 }
 
 impl Deref for Shared {
@@ -127,6 +137,14 @@ impl Shared {
     /// Ids that the manifest has given out and nobody has taken.
     pub(crate) fn spare_ids(&self) -> MutexGuard<'_, VecDeque<u32>> {
         self.spare_ids.lock().expect("nobody panics while holding it")
+    }
+
+    /// Nothing is written any more: another writer may come.
+    pub(crate) fn end_writing(&self) {
+        self.watermarks.close();
+        // Whoever writes at this moment comes to an end first.
+        let _writer = self.writer.lock();
+        drop(self.lock.lock().expect("nobody panics while holding it").take());
     }
 
     /// Everything up to here is durable: tells those who wait, in this process and in others.

@@ -2,6 +2,7 @@
 
 mod append;
 mod batch;
+mod care;
 mod causality;
 mod control;
 mod digest;
@@ -23,13 +24,16 @@ mod merkle;
 mod mountain;
 mod open;
 mod proof;
+mod proving;
 mod read;
 mod reader;
 mod receipt;
 mod recovery;
 mod scan;
 mod segment;
+mod signing;
 mod stream_heads;
+mod verify;
 mod writer;
 
 pub use append::AppendOptions;
@@ -63,6 +67,7 @@ pub use reader::{Reader, ReaderPin};
 pub use receipt::Receipt;
 pub use recovery::Recovery;
 pub use scan::{By, Query, Scan};
+pub use verify::{Report, Verified, VerifyOptions, WorkProgress};
 pub use writer::{
     accept::Expectation,
     ticket::{Durability, Ticket},

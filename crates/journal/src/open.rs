@@ -321,8 +321,9 @@ fn open_locked(
         control,
         keeper: Keeper::default(),
         recovery: report,
+        signing: Mutex::default(),
         options,
-        _lock: lock,
+        lock: Mutex::new(Some(lock)),
     });
     let threads = match shared.options.background {
         true => threads::start(&shared),
@@ -388,7 +389,8 @@ impl Shared {
             let last = manifest.chain.last_mut().expect("a journal has a segment");
             *last = active;
         })?;
-        self.watermarks.close();
+        self.sign_if_due(true)?;
+        self.end_writing();
         Ok(())
     }
 }

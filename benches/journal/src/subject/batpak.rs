@@ -21,8 +21,8 @@ use batpak::{
     event::EventKind,
     id::{EventId, IdempotencyKey},
     store::{
-        AppendOptions, BatchAppendItem, CausationRef, DurabilityGate, Open, StoreConfig, SyncMode,
-        WatermarkKind,
+        AppendOptions, AppendTicket, BatchAppendItem, BatchAppendTicket, CausationRef,
+        DurabilityGate, Open, StoreConfig, SyncMode, WatermarkKind,
     },
 };
 use serde::{Serialize, Serializer};
@@ -139,13 +139,13 @@ impl Subject for Store {
             if tickets.len() == TICKETS_MAX
                 && let Some(ticket) = tickets.pop_front()
             {
-                batpak::store::AppendTicket::wait(ticket)?;
+                let _receipt = AppendTicket::wait(ticket)?;
             }
             let payload = Bytes(self.workload.payload(event));
             tickets.push_back(self.store.submit(self.coordinate(event), KIND, &payload)?);
         }
         for ticket in tickets {
-            ticket.wait()?;
+            let _receipt = ticket.wait()?;
         }
         Ok(())
     }
@@ -156,12 +156,12 @@ impl Subject for Store {
             if tickets.len() == TICKETS_MAX
                 && let Some(ticket) = tickets.pop_front()
             {
-                batpak::store::BatchAppendTicket::wait(ticket)?;
+                let _receipts = BatchAppendTicket::wait(ticket)?;
             }
             tickets.push_back(self.store.submit_batch(self.items(batch)?)?);
         }
         for ticket in tickets {
-            ticket.wait()?;
+            let _receipt = ticket.wait()?;
         }
         Ok(())
     }
@@ -175,11 +175,12 @@ impl Subject for Store {
             let gate = DurabilityGate::new(WatermarkKind::Durable, GATE_LONGEST);
             let mut options = AppendOptions::new().with_gate(gate);
             if self.mode == Mode::Durable(GATE_16) {
-                let key = u128::from(scatter(event)) << 64 | u128::from(event) + 1;
+                let key = (u128::from(scatter(event)) << 64) | (u128::from(event) + 1);
                 options = options.with_idempotency(IdempotencyKey::from(key));
             }
             let payload = Bytes(self.workload.payload(event));
-            self.store.append_with_options(self.coordinate(event), KIND, &payload, options)?;
+            let _receipt =
+                self.store.append_with_options(self.coordinate(event), KIND, &payload, options)?;
         }
         Ok(())
     }

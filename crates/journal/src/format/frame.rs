@@ -172,7 +172,8 @@ impl<'a> Frame<'a> {
         })
     }
 
-    fn annex_bytes(&self) -> &'a [u8] {
+    /// The annex as it is stored; empty if there is none.
+    pub(crate) fn annex_bytes(&self) -> &'a [u8] {
         &self.bytes[self.bytes.len() - self.header.annex_bytes as usize..]
     }
 
@@ -185,8 +186,18 @@ impl<'a> Frame<'a> {
     /// Leaves of the frame's Merkle tree: its records without their check values, then the annex.
     pub(crate) fn leaves(&self, hasher: &mut LeafHasher, leaves: &mut Vec<Digest>) {
         leaves.clear();
+        hasher.leaves(self.leaf_bytes(), leaves);
+    }
+
+    /// What the leaves are the digests of.
+    pub(crate) fn leaf_bytes(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
         let annex = Some(self.annex_bytes()).filter(|annex| !annex.is_empty());
-        hasher.leaves(self.records().map(|(_, record)| &record[4..]).chain(annex), leaves);
+        self.records().map(|(_, record)| &record[4..]).chain(annex)
+    }
+
+    /// How many leaves the frame has.
+    pub(crate) fn leaf_count(&self) -> usize {
+        self.header.event_count as usize + usize::from(self.header.annex_bytes > 0)
     }
 
     /// Whether the digest is that of the frame's content in this store.

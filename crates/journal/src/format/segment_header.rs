@@ -1,10 +1,6 @@
 //! The header of a segment: its first block. It says whose file this is and, for a chain segment,
 //! where in the chain it begins, so that its frames can be judged without the files before it.
 //!
-//! A chain header is a statement as well: every sequence below `first_sequence` was durable when
-//! this file was made. Recovery relies on it: damage in an older segment is damage in acknowledged
-//! data.
-//!
 //! Invariants:
 //! - One block, one way to write it: every byte that is not told is zero.
 //! - A mountain range over n frames has as many peaks as n has bits that are one; other counts are

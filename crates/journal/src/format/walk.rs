@@ -90,7 +90,15 @@ impl Follow {
         keys: &StoreKeys,
         scratch: &mut FrameScratch,
     ) -> Result<Self, Malformed> {
-        let header = &frame.header;
+        self.check_place(&frame.header)?;
+        if !frame.is_authentic(keys, scratch) {
+            return Err(Malformed::new(0, "a frame's content is not what its digest says"));
+        }
+        Ok(self.after(&frame.header))
+    }
+
+    /// Whether a frame with this header is the one that comes next.
+    pub(crate) fn check_place(&self, header: &FrameHeader) -> Result<(), Malformed> {
         let malformed = |what| Err(Malformed::new(0, what));
         if header.base_sequence != self.sequence || header.frame_number != self.frame_number {
             return malformed("a frame has another number than the one that belongs here");
@@ -104,10 +112,7 @@ impl Follow {
         if header.durable_end > self.sequence {
             return malformed("a frame states that events behind it were durable");
         }
-        if !frame.is_authentic(keys, scratch) {
-            return malformed("a frame's content is not what its digest says");
-        }
-        Ok(self.after(header))
+        Ok(())
     }
 
     /// What comes after a frame that was accepted.

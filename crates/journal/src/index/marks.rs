@@ -110,6 +110,18 @@ impl Marks {
         }
     }
 
+    /// A large node that the frames `first..end`, which are all that were given, completed.
+    pub(crate) fn mountain_node(
+        &self,
+        level: u8,
+        index: u64,
+        first: u64,
+        end: u64,
+    ) -> Option<[u8; 32]> {
+        let place = node_place(level, index, first, end)?;
+        self.nodes.get(usize::try_from(place).ok()?).copied()
+    }
+
     /// Offset of the record of the `nth` event that was given, for reads of the active segment.
     pub(crate) fn offset(&self, nth: usize) -> Option<u32> {
         self.offsets.get(nth).copied()

@@ -135,6 +135,16 @@ pub(crate) fn write_index(
     id: u32,
     table: &Table,
 ) -> Result<(), Error> {
+    publish_index(disk, &index_path(folder, id, id), |sink| encode_index(identity, id, table, sink))
+}
+
+/// What the index file of one segment holds.
+pub(crate) fn encode_index(
+    identity: &Identity,
+    id: u32,
+    table: &Table,
+    sink: &mut Sink<'_>,
+) -> Result<(), Error> {
     let covers = Covers {
         store_id: identity.store_id.0,
         first_segment: id,
@@ -149,9 +159,7 @@ pub(crate) fn write_index(
     };
     let indexes: Vec<_> =
         table.postings.iter().map(|(kind, postings)| (*kind, postings.sorted())).collect();
-    publish_index(disk, &index_path(folder, id, id), |sink| {
-        index::encode(&covers, &table.marks, &indexes, sink)
-    })
+    index::encode(&covers, &table.marks, &indexes, sink)
 }
 
 /// Bytes of an index file that are written with one call.

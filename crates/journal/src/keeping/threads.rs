@@ -20,7 +20,12 @@ impl Shared {
     /// Syncs what is accepted, or, when all of it is durable, writes a head mark if one is missing.
     pub(crate) fn tend_writing(&self) -> Result<(), Error> {
         let progress = self.watermarks.progress();
-        if progress.durable < progress.accepted { self.sync_all() } else { self.write_mark(false) }
+        if progress.durable < progress.accepted {
+            self.sync_all()?;
+        } else {
+            self.write_mark(false)?;
+        }
+        self.sign_if_due(false)
     }
 
     /// Seals and merges until there is nothing left to do.
@@ -148,6 +153,6 @@ impl Drop for Journal {
         self.end_threads();
         // The caller did not ask to hear of errors: see `close`.
         let _ = self.shared.flush(false);
-        self.shared.watermarks.close();
+        self.shared.end_writing();
     }
 }

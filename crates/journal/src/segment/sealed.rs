@@ -19,7 +19,7 @@ use std::{
 use icecore_disk::{Access, Disk, Mapping};
 
 use crate::{
-    Error, Event, Malformed,
+    Digest, Error, Event, Malformed,
     digest::StoreKeys,
     format::{
         BLOCK_BYTES,
@@ -30,7 +30,7 @@ use crate::{
         segment_header::{Content, SegmentHeader},
         walk::{Follow, Step, step},
     },
-    index::IndexFile,
+    index::{FrameMark, IndexFile},
     mountain::Mountain,
     read::RecordBytes,
     segment::{
@@ -109,7 +109,7 @@ impl SealedSegment {
         Error::Corrupt { path: self.path.clone(), offset, what }
     }
 
-    fn content(&self) -> Result<&[u8], Error> {
+    pub(crate) fn content(&self) -> Result<&[u8], Error> {
         let bytes = usize::try_from(self.info.bytes).expect("segments are small");
         Ok(&self.mapping()?[..bytes])
     }
@@ -302,6 +302,31 @@ impl SealedSegment {
             return Err(self.corrupt(self.info.bytes, "a sealed segment ends with another frame"));
         }
         Ok(table)
+    }
+
+    /// A node of the mountain range over 64 frames or more that its frames completed.
+    pub(crate) fn mountain_node(&self, level: u8, index: u64) -> Result<Option<Digest>, Error> {
+        self.with_index(|found| match found {
+            SealedIndex::File(file) => Ok(file.mountain_node(level, index)?.map(Digest)),
+            SealedIndex::Scanned(table) => Ok(table.mountain_node(level, index)),
+        })
+    }
+
+    /// Where to begin looking for a frame of the segment: the number and the offset of one that is
+    /// not past it, and at most 63 before it.
+    pub(crate) fn frame_mark(&self, number: u64) -> Result<(u64, u64), Error> {
+        let first = (self.info.first_frame, BLOCK_BYTES);
+        self.with_index(|index| match index {
+            SealedIndex::File(file) => Ok(match file.frame_at_or_before(number)? {
+                Some(FrameMark { number, offset: Some(offset), .. }) => (number, offset.into()),
+                _ => first,
+            }),
+            SealedIndex::Scanned(table) => {
+                let place = number.checked_sub(self.info.first_frame);
+                let frame = place.and_then(|place| table.frames.get(usize::try_from(place).ok()?));
+                Ok(frame.map_or(first, |frame| (number, frame.offset.into())))
+            }
+        })
     }
 
     /// The frame that holds an event: its header and where it starts.

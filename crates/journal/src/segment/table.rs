@@ -9,7 +9,7 @@
 use std::ops::Range;
 
 use crate::{
-    Malformed, StoreId,
+    Digest, Malformed, StoreId,
     format::{frame::Frame, record::Record, walk::Follow},
     index::{IndexKind, Marks, Postings},
     keys::IndexKeys,
@@ -137,6 +137,12 @@ impl Table {
 }
 
 impl Table {
+    /// A node of the mountain range over 64 frames or more that its frames completed.
+    pub(crate) fn mountain_node(&self, level: u8, index: u64) -> Option<Digest> {
+        let (first, end) = (self.start.frame_number, self.end.frame_number);
+        self.marks.mountain_node(level, index, first, end).map(Digest)
+    }
+
     /// Sequences of a key's events, in order, up to the limit.
     pub(crate) fn collect(&self, wanted: &Wanted, out: &mut Vec<u64>) {
         let Some(postings) = self.postings(wanted.kind) else { return };

@@ -234,6 +234,11 @@ impl Shared {
         prepared: &Prepared<'_>,
     ) -> Result<Vec<u64>, Error> {
         let mut versions = Vec::with_capacity(prepared.streams.len());
+        // Looked up all at once, the entries come from memory at the same time; one by one, between
+        // writes to them, each would wait for its own.
+        for id in &prepared.streams {
+            std::hint::black_box(accept.heads.get(id));
+        }
         for (index, id) in prepared.streams.iter().enumerate() {
             let stream = || {
                 let start = prepared.batch.starts[index] as usize;
