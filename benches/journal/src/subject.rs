@@ -1,10 +1,10 @@
 //! What every store has to do, and who they are.
 //!
-//! A subject is an open store. It takes events from a [`Workload`] by their number, and is asked for
+//! A subject is an open store of a [`Contender`]. It takes events from a [`Workload`] by their number, and is asked for
 //! them by sequence: the number of the event, as numbers are appended in order from 0 (but by
 //! [`Subject::append_durably`], where threads come as they do).
 //!
-//! Every contender runs with the settings that favour it; its file says which. `fjall` and `redb` keep an
+//! Every peer runs with the settings that favour it; its file says which. `fjall` and `redb` keep an
 //! event under its sequence, with the stream as part of the value: they keep no index by stream, no
 //! chain, no digest. That is less than an event store does, and it is their best case.
 
@@ -45,8 +45,9 @@ pub(crate) trait Subject: Send + Sync {
     /// Reads a page of `count` events, with their payloads, and returns how many there are.
     fn page(&self, first: u64, count: u64, look: &mut dyn FnMut(&[u8])) -> Result<u64, Failure>;
 
-    /// Verifies everything, on this thread, by what [`Contender::verifies`] speaks of.
-    fn verify(&self) -> Result<(), Failure>;
+    /// Verifies everything, on this thread, where [`Contender::verifies`]; returns the bytes of its
+    /// own that it looked at, if it says how many.
+    fn verify(&self) -> Result<Option<u64>, Failure>;
 
     /// Closes cleanly.
     fn close(self: Box<Self>) -> Result<(), Failure>;
@@ -100,7 +101,7 @@ impl Contender {
 
     /// Whether it has a chain, or digests, of all it holds.
     pub(crate) fn verifies(self) -> bool {
-        self == Self::Batpak
+        matches!(self, Self::Journal | Self::Batpak)
     }
 
     /// What to know about its batches.

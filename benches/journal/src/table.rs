@@ -1,4 +1,4 @@
-//! Tables of figures and of ratios to the journal.
+//! Tables of figures, and of ratios to the first row, which is the journal unless it was left out.
 
 /// A figure of somebody.
 #[derive(Debug)]

@@ -1,6 +1,7 @@
 //! Verification of the whole store by what it has for that; one thread, warm.
 //!
-//! Bytes are those of payloads, for everybody. `fjall` and `redb` have no chain.
+//! Bytes are those of payloads, for everybody; those of the journal's frames are told beside them.
+//! `fjall` and `redb` have no chain.
 
 use std::{path::PathBuf, sync::Arc, time::Instant};
 
@@ -9,7 +10,7 @@ use crate::{
     best::Best,
     scratch::Scratch,
     subject::{self, Contender, Mode},
-    table::{self, Better, Row, grouped},
+    table::{self, Better, Row, figure, grouped},
     workload::{BATCH_EVENTS, PAYLOAD_BYTES, Workload},
 };
 
@@ -72,11 +73,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
             }
             subject.close()?;
             let subject = contender.open(&folder, &workload, Mode::Buffered)?;
-            subject.verify()?;
-            measured.push((contender, events, subject, Best::NONE));
+            let own_bytes = subject.verify()?;
+            measured.push((contender, events, own_bytes, subject, Best::NONE));
         }
         for _ in 0..arguments.rounds {
-            for (_, _, subject, best) in &mut measured {
+            for (_, _, _, subject, best) in &mut measured {
                 let start = Instant::now();
                 subject.verify()?;
                 best.offer(start.elapsed().as_secs_f64());
@@ -84,11 +85,18 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         }
         let rows: Vec<_> = measured
             .iter()
-            .map(|(contender, events, _, best)| Row {
+            .map(|(contender, events, own_bytes, _, best)| Row {
                 name: contender.to_string(),
                 size: format!("{} events", grouped(*events)),
                 figure: best.per_second(events * payload_bytes as u64) / 1e9,
-                more: format!("{} events per second", grouped(best.per_second(*events) as u64)),
+                more: match own_bytes {
+                    None => format!("{} events per second", figure(best.per_second(*events))),
+                    Some(bytes) => format!(
+                        "{} events, {} GB of frames per second",
+                        figure(best.per_second(*events)),
+                        figure(best.per_second(*bytes) / 1e9)
+                    ),
+                },
             })
             .collect();
         let of = match frames {

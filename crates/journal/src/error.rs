@@ -213,4 +213,42 @@ pub enum Error {
     /// The control page cannot be used.
     #[error(transparent)]
     Control(#[from] crate::ControlError),
+    /// A checkpoint does not fit the journal.
+    #[error(
+        "{}: stands at event {end_sequence}, but {why}: the journal was replaced, was rewritten, or has lost what was consumed; restore the journal that was followed, or begin anew at a position that you choose",
+        path.display()
+    )]
+    Diverged {
+        /// The checkpoint.
+        path: PathBuf,
+        /// Every event below was consumed.
+        end_sequence: u64,
+        /// What does not fit.
+        why: &'static str,
+    },
+    /// A checkpoint is of another query, or of something of another name.
+    #[error("{}: was made for another query; use another name, or remove it", path.display())]
+    OtherQuery {
+        /// The checkpoint.
+        path: PathBuf,
+    },
+    /// Somebody else uses a cursor, or saves a checkpoint of the same projection.
+    #[error("{}: somebody else holds it; end them, or use another name", path.display())]
+    Taken {
+        /// The lock.
+        path: PathBuf,
+    },
+    /// A payload or a state that does not decode.
+    #[error(transparent)]
+    Payload(#[from] crate::PayloadError),
+    /// A projection cannot take an event; its state is as of its last checkpoint.
+    #[error("projection {name:?} cannot take event {sequence}: {source}")]
+    Projection {
+        /// The projection.
+        name: &'static str,
+        /// The event.
+        sequence: u64,
+        /// Why.
+        source: Box<Error>,
+    },
 }

@@ -4,13 +4,17 @@ mod append;
 mod batch;
 mod care;
 mod causality;
+mod checkpoint;
 mod control;
+mod cursor;
 mod digest;
 mod error;
 mod extent_digest;
 mod extents;
+mod feed;
 mod format;
 mod gate;
+mod graph;
 mod head;
 mod history;
 mod index;
@@ -23,6 +27,7 @@ mod lookup;
 mod merkle;
 mod mountain;
 mod open;
+mod projection;
 mod proof;
 mod proving;
 mod read;
@@ -33,6 +38,8 @@ mod scan;
 mod segment;
 mod signing;
 mod stream_heads;
+mod subscription;
+mod typed;
 mod verify;
 mod writer;
 
@@ -40,8 +47,10 @@ pub use append::AppendOptions;
 pub use batch::{Batch, EventRef, NewEvent, PAYLOAD_BYTES_MAX};
 pub use causality::{Ancestors, Causality, CausalityError, Descendants, Graph, Node, Placement};
 pub use control::ControlError;
+pub use cursor::{Cursor, CursorStatus};
 pub use digest::{Digest, StoreId};
 pub use error::{Error, Malformed};
+pub use feed::{Dropped, Followed};
 pub use format::{
     annex::IDEMPOTENCY_KEY_BYTES_MAX,
     frame::{FRAME_BYTES_MAX, FRAME_EVENTS_MAX},
@@ -59,6 +68,7 @@ pub use kinds::{
     reserved,
 };
 pub use open::{CreateOptions, Indexes};
+pub use projection::{Projection, Projector, ProjectorOptions};
 pub use proof::{
     ConsistencyProof, EventProof, FrameProof, ProofError, VerifiedEvent, VerifiedFrame,
 };
@@ -67,6 +77,7 @@ pub use reader::{Reader, ReaderPin};
 pub use receipt::Receipt;
 pub use recovery::Recovery;
 pub use scan::{By, Query, Scan};
+pub use subscription::Subscription;
 pub use verify::{Report, Verified, VerifyOptions, WorkProgress};
 pub use writer::{
     accept::Expectation,

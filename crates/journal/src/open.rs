@@ -139,6 +139,10 @@ impl Journal {
     ) -> Result<Self, Error> {
         let folder = folder.as_ref();
         disk.create_folder(folder)?;
+        if let Some(parent) = folder.parent() {
+            let is_here = parent.as_os_str().is_empty();
+            disk.sync_folder(if is_here { Path::new(".") } else { parent })?;
+        }
         let lock = take_lock(&*disk, folder)?;
         if disk.exists(&manifest_path(folder)) {
             return Err(Error::Exists { folder: folder.to_path_buf() });

@@ -376,7 +376,7 @@ impl History {
     }
 
     /// Reads the manifest again and makes a catalog of what it names.
-    fn refresh_files(&self) -> Result<(), Error> {
+    pub(crate) fn refresh_files(&self) -> Result<(), Error> {
         let Some(follower) = &self.follower else { return Ok(()) };
         let mut state = follower.state.lock().expect("nobody panics while following");
         self.reload(&mut state)?;

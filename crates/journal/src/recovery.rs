@@ -275,12 +275,23 @@ impl TailReader<'_> {
         while tail.bad.is_none() {
             let last = tail.segments.last().expect("the active segment was read");
             let end = last.table.end;
-            let next = candidates.iter().position(|candidate| {
-                candidate.start.as_ref().is_some_and(|start| start.previous_segment == last.id)
-            });
-            let Some(next) = next else { break };
+            // The last one that follows on it: before that its making failed, perhaps more than once.
+            let next = candidates
+                .iter()
+                .enumerate()
+                .filter(|(_, candidate)| {
+                    candidate.start.as_ref().is_some_and(|start| start.previous_segment == last.id)
+                })
+                .max_by_key(|(_, candidate)| candidate.id);
+            let Some((next, _)) = next else { break };
             let candidate = candidates.swap_remove(next);
             let start = candidate.start.expect("looked at just now");
+            if start.first_sequence < end.sequence {
+                // Its making failed, and writing went on in the segment before it.
+                let stated = self.evidence(&*candidate.file, BLOCK_BYTES)?;
+                tail.stated_end = tail.stated_end.max(stated);
+                continue;
+            }
             if start.first_sequence != end.sequence || start.previous != end.last {
                 let bytes =
                     last.file.bytes()?.saturating_sub(last.offset) + candidate.file.bytes()?;
@@ -507,16 +518,23 @@ impl TailReader<'_> {
             behind = Some((table.end, table.mountain.clone()));
         }
         let (start, mountain) = behind.expect("the active segment was read");
-        let id = manifest.next_segment;
-        manifest.next_segment += 1;
         // An id that was given out tells the next recovery whose the file is, should this one not
-        // come to its end; one that was not would be reported as unknown.
-        let id = match manifest.pending.iter().position(|id| !self.has_file(*id)) {
-            Some(place) => {
-                manifest.next_segment -= 1;
-                manifest.pending.swap_remove(place)
+        // come to its end; one that was not is reported as unknown, and passed over. Along the chain
+        // ids go up.
+        let unused = manifest.pending.iter().copied();
+        let unused = unused.filter(|id| *id > previous_segment && !self.has_file(*id)).min();
+        let id = match unused {
+            Some(unused) => {
+                manifest.pending.retain(|id| *id != unused);
+                unused
             }
-            None => id,
+            None => {
+                while self.has_file(manifest.next_segment) {
+                    manifest.next_segment += 1;
+                }
+                manifest.next_segment += 1;
+                manifest.next_segment - 1
+            }
         };
         let header = SegmentHeader {
             store_id: self.identity.store_id,
@@ -576,15 +594,14 @@ impl TailReader<'_> {
             || self.disk.exists(&data_path(self.folder, id))
     }
 
-    /// Chain files under ids that were given out and are part of nothing; the ids are used up.
+    /// Chain files under ids that were given out and are part of nothing. Ids without files are used
+    /// up.
     fn leftovers(&self, manifest: &mut Manifest) -> Vec<PathBuf> {
-        let ids = std::mem::take(&mut manifest.pending);
-        let (left, kept): (Vec<_>, Vec<_>) =
-            ids.into_iter().partition(|id| self.disk.exists(&chain_path(self.folder, *id)));
-        // Data segments that nobody adopted are left to whoever began them.
-        manifest.pending =
-            kept.into_iter().filter(|id| self.disk.exists(&data_path(self.folder, *id))).collect();
-        left.into_iter().map(|id| chain_path(self.folder, id)).collect()
+        // Data segments that nobody adopted are left to whoever began them; chain segments stay known
+        // until they are removed.
+        manifest.pending.retain(|id| self.has_file(*id));
+        let paths = manifest.pending.iter().map(|id| chain_path(self.folder, *id));
+        paths.filter(|path| self.disk.exists(path)).collect()
     }
 }
 

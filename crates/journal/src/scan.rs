@@ -151,7 +151,7 @@ impl History {
     }
 
     /// The first event of this time or later; the end of the catalog if there is none.
-    fn first_at(&self, catalog: &Catalog, time: u64) -> Result<u64, Error> {
+    pub(crate) fn first_at(&self, catalog: &Catalog, time: u64) -> Result<u64, Error> {
         let behind = catalog
             .segments
             .partition_point(|segment| segment.last_time().is_none_or(|last| last < time));
@@ -163,6 +163,11 @@ impl History {
 }
 
 impl Scan {
+    /// The segments that it looks at.
+    pub(crate) fn catalog(&self) -> &Catalog {
+        &self.catalog
+    }
+
     /// The next sequence to be read, of a scan without an index.
     fn next_sequence(&mut self) -> Option<u64> {
         if self.query.is_backward { self.rest.next_back() } else { self.rest.next() }

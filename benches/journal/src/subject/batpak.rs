@@ -237,9 +237,9 @@ impl Subject for Store {
         Ok(entries.len() as u64)
     }
 
-    fn verify(&self) -> Result<(), Failure> {
+    fn verify(&self) -> Result<Option<u64>, Failure> {
         match self.store.verify_chain()?.is_intact() {
-            true => Ok(()),
+            true => Ok(None),
             false => Err("batpak: the chain is not intact".into()),
         }
     }

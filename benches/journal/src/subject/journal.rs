@@ -1,10 +1,14 @@
 //! The journal, with the settings that it comes with, on the real disk.
 
-use std::{ops::Range, path::Path, sync::Arc};
+use std::{
+    ops::{ControlFlow, Range},
+    path::Path,
+    sync::Arc,
+};
 
 use icecore_journal::{
-    AppendOptions, Batch, By, CreateOptions, Durability, Error, Event, Journal, NewEvent, Options,
-    Query, Ticket,
+    AppendOptions, Batch, By, CreateOptions, Cursor, Durability, Error, Journal, NewEvent, Options,
+    Query, Ticket, VerifyOptions,
 };
 
 use super::{DurableMode, Mode, Subject};
@@ -100,32 +104,35 @@ impl Subject for Store {
         Ok(())
     }
 
+    /// By a cursor from the start, whose position is made durable at the end.
     fn drain(&self, look: &mut dyn FnMut(&[u8])) -> Result<u64, Failure> {
-        look_at_all(self.journal.history().scan(Query::new(By::Sequence))?, look)
+        let query = Query::new(By::Sequence);
+        let mut cursor = Cursor::open_at(self.journal.history(), "benches", query, 0)?;
+        let mut count = 0;
+        for followed in &mut cursor {
+            look(followed?.into_event()?.payload());
+            count += 1;
+        }
+        cursor.commit()?;
+        Ok(count)
     }
 
     fn page(&self, first: u64, count: u64, look: &mut dyn FnMut(&[u8])) -> Result<u64, Failure> {
         let query = Query::new(By::Sequence).sequences(first..first + count);
-        look_at_all(self.journal.history().scan(query)?, look)
+        let mut read = 0;
+        for event in self.journal.history().scan(query)? {
+            look(event?.payload());
+            read += 1;
+        }
+        Ok(read)
     }
 
-    fn verify(&self) -> Result<(), Failure> {
-        todo!()
+    fn verify(&self) -> Result<Option<u64>, Failure> {
+        let mut go_on = |_: &_| ControlFlow::Continue(());
+        Ok(Some(self.journal.verify(&VerifyOptions::default(), &mut go_on)?.bytes))
     }
 
     fn close(self: Box<Self>) -> Result<(), Failure> {
         Ok(self.journal.close()?)
     }
-}
-
-fn look_at_all(
-    events: impl Iterator<Item = Result<Event, Error>>,
-    look: &mut dyn FnMut(&[u8]),
-) -> Result<u64, Failure> {
-    let mut count = 0;
-    for event in events {
-        look(event?.payload());
-        count += 1;
-    }
-    Ok(count)
 }

@@ -111,7 +111,7 @@ impl Subject for Store {
         Ok(read)
     }
 
-    fn verify(&self) -> Result<(), Failure> {
+    fn verify(&self) -> Result<Option<u64>, Failure> {
         Err("redb: there is no chain to verify".into())
     }
 

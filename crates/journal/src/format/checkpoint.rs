@@ -41,6 +41,11 @@ const PROJECTION_FILE: sealed::Kind = sealed::Kind {
     not_this_kind: "this is no checkpoint of a projection",
 };
 
+/// Bytes of a cursor's checkpoint at most.
+pub(crate) const CURSOR_FILE_BYTES_MAX: usize = CURSOR_FILE.bytes_max;
+/// Bytes of a projection's checkpoint at most.
+pub(crate) const PROJECTION_FILE_BYTES_MAX: usize = PROJECTION_FILE.bytes_max;
+
 /// How far somebody who follows a journal has come.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Position {

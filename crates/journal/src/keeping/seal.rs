@@ -41,16 +41,7 @@ impl Shared {
         });
         let Some((_, full, next)) = full else { return Ok(false) };
         self.watermarks.check()?;
-        let synced = full
-            .file()
-            .sync()
-            .and_then(|()| next.file().sync())
-            .and_then(|()| self.disk.sync_folder(&self.folder));
-        if let Err(error) = synced {
-            let error = Error::from(error);
-            self.watermarks.poison(&error);
-            return Err(error);
-        }
+        self.sync_in_order(&[Arc::clone(full.file()), Arc::clone(next.file())], true)?;
         let info = {
             let table = full.table();
             write_index(&*self.disk, &self.folder, &self.identity, full.id, &table)?;

@@ -55,17 +55,13 @@ impl Shared {
         let offset = align(writer.offset, BLOCK_BYTES);
         let file = writer.segment.file();
         if let Err(error) = file.write_at(offset, &mark.encode()) {
-            let cut = file.truncate(writer.offset).and_then(|()| file.sync());
-            if let Err(failed) = cut {
-                self.watermarks.poison(&failed.into());
+            if let Err(failed) = file.truncate(writer.offset) {
+                return Err(self.watermarks.poison(&failed.into()));
             }
+            self.sync_in_order(std::slice::from_ref(file), false)?;
             return Err(error.into());
         }
-        if let Err(error) = file.sync() {
-            let error = Error::from(error);
-            self.watermarks.poison(&error);
-            return Err(error);
-        }
+        self.sync_in_order(std::slice::from_ref(file), false)?;
         writer.offset = offset + BLOCK_BYTES;
         writer.stated_durable_end = durable_end;
         Ok(())

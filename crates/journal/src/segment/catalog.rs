@@ -141,7 +141,13 @@ impl Catalog {
 
     /// The gap that has the sequence.
     pub(crate) fn gap_of(&self, sequence: u64) -> Option<&Gap> {
-        self.gaps.iter().find(|gap| (gap.first_sequence..gap.end_sequence).contains(&sequence))
+        self.gap_from(sequence).filter(|gap| gap.first_sequence <= sequence)
+    }
+
+    /// The gap that has the sequence, or the next one.
+    pub(crate) fn gap_from(&self, sequence: u64) -> Option<&Gap> {
+        let behind = self.gaps.partition_point(|gap| gap.end_sequence <= sequence);
+        self.gaps.get(behind)
     }
 
     /// Reads an event; `None` when no segment has it.

@@ -222,12 +222,12 @@ impl Shared {
         }
         let last = self.last_in_stream(id, stream)?;
         let version = last.map_or(0, |event| event.stream_version() + 1);
-        // What was found is on disk: it may be forgotten at any time.
-        accept.heads.insert(id, version, 0);
+        accept.heads.insert(id, version, accept.next.sequence);
         Ok(version)
     }
 
-    /// Gives every event its place in its stream. When something cannot be read, nothing has changed.
+    /// Gives every event its place in its stream. When something cannot be read, nothing has changed:
+    /// all streams are asked for before the first is counted on.
     fn take_versions(
         &self,
         accept: &mut Accept,
@@ -236,31 +236,15 @@ impl Shared {
         let mut versions = Vec::with_capacity(prepared.streams.len());
         // Looked up all at once, the entries come from memory at the same time; one by one, between
         // writes to them, each would wait for its own.
-        for id in &prepared.streams {
-            std::hint::black_box(accept.heads.get(id));
+        for (id, start) in prepared.streams.iter().zip(&prepared.batch.starts) {
+            let stream = record::stream(&prepared.records[*start as usize..]);
+            versions.push(self.next_version(accept, id, stream)?);
         }
-        for (index, id) in prepared.streams.iter().enumerate() {
-            let stream = || {
-                let start = prepared.batch.starts[index] as usize;
-                record::stream(&prepared.records[start..])
-            };
-            let version = match accept.heads.get(id) {
-                Some(version) => Ok(version),
-                None => self.next_version(accept, id, stream()),
-            };
-            match version {
-                Ok(version) => {
-                    let end = accept.next.sequence + index as u64 + 1;
-                    accept.heads.insert(id, version + 1, end);
-                    versions.push(version);
-                }
-                Err(error) => {
-                    for (id, version) in prepared.streams.iter().zip(&versions).rev() {
-                        accept.heads.insert(id, *version, accept.next.sequence);
-                    }
-                    return Err(error);
-                }
-            }
+        let end = accept.next.sequence + versions.len() as u64;
+        for (id, version) in prepared.streams.iter().zip(&mut versions) {
+            // One that was counted on already is never forgotten before it is written.
+            *version = accept.heads.get(id).unwrap_or(*version);
+            accept.heads.insert(id, *version + 1, end);
         }
         Ok(versions)
     }

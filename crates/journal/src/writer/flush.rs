@@ -74,13 +74,13 @@ impl Writer {
 impl Shared {
     /// Waits until a batch that ends here is written, writing it if nobody else does.
     pub(crate) fn write_to(&self, end: u64, generation: u64) -> Result<(), Error> {
+        let flushed = match self.watermarks.at(Stage::Written) < end {
+            true => self.flush(false).map(|_| ()),
+            false => Ok(()),
+        };
+        // Afterwards: sequences that were taken back are written as others later.
         self.check_ticket(end, generation)?;
-        if self.watermarks.at(Stage::Written) < end {
-            let flushed = self.flush(false);
-            self.check_ticket(end, generation)?;
-            flushed?;
-        }
-        Ok(())
+        flushed
     }
 
     /// Writes everything that has been accepted; `fill_block` before a sync.
@@ -134,8 +134,8 @@ impl Shared {
             let part = if part_end == end { &buffer[start..] } else { &buffer[start..part_end] };
             if !part.is_empty() {
                 let file = writer.segment.file();
-                self.sync_role.wrote(file, part.len());
                 file.write_at(writer.offset, part)?;
+                self.sync_role.wrote(file, part.len());
                 let (mine, others) = streams.split_at(events);
                 self.add_frames(writer, &buffer[start..part_end], mine)?;
                 streams = others;
@@ -190,21 +190,21 @@ impl Shared {
         Ok(())
     }
 
-    /// A write failed: goes back to the last good byte, and takes back what was accepted since.
+    /// A write failed: goes back to the last good byte, and takes back what was accepted since. If
+    /// that fails as well, nobody knows what of it is there after the next start: writing ends.
     fn take_back(&self, writer: &mut Writer, error: Error) -> Error {
         let file = writer.segment.file();
-        let cut = file.truncate(writer.offset).and_then(|()| file.sync());
-        let end = writer.segment.table().end;
-        {
-            let mut accept = self.accept();
-            accept.take_back(end);
-            self.watermarks.take_back(end.sequence);
-        }
+        let cut = file
+            .truncate(writer.offset)
+            .map_err(Error::from)
+            .and_then(|()| self.sync_in_order(std::slice::from_ref(file), false));
         if let Err(failed) = cut {
-            let failed = Error::from(failed);
-            self.watermarks.poison(&failed);
-            return failed;
+            return self.watermarks.poison(&failed);
         }
+        let end = writer.segment.table().end;
+        let mut accept = self.accept();
+        accept.take_back(end);
+        self.watermarks.take_back(end.sequence);
         error
     }
 }

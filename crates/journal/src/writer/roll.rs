@@ -48,8 +48,13 @@ impl Shared {
                 peaks: mountain.peaks().to_vec(),
             }),
         };
-        let file = self.disk.create(&chain_path(&self.folder, id))?;
-        file.write_at(0, &header.encode())?;
+        let path = chain_path(&self.folder, id);
+        let file = self.disk.create(&path)?;
+        if let Err(error) = file.write_at(0, &header.encode()) {
+            // What is left of it is removed when the journal is opened; its id is used up.
+            let _ = self.disk.remove(&path);
+            return Err(error.into());
+        }
         self.sync_role.wrote(&file, BLOCK_BYTES as usize);
         self.sync_role.named();
         let table = Table::new(end, mountain, BLOCK_BYTES, &self.identity.indexes);

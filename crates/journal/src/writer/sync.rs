@@ -7,6 +7,9 @@
 //! The order matters: a chain segment is synced before those that follow on it, data segments with
 //! extents before or with the frames that adopt them, and the folder before anything in a new file
 //! counts.
+//!
+//! The kernel tells of a page that it could not write once. So one thread at a time syncs, whatever
+//! it is for, and who is told ends all writing before the next one can learn that its sync went well.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
@@ -19,6 +22,8 @@ use crate::{Error, journal::Shared, writer::watermarks::Stage};
 pub(crate) struct SyncRole {
     is_taken: Mutex<bool>,
     freed: Condvar,
+    /// Held while files are synced; nothing else is locked meanwhile.
+    syncing: Mutex<()>,
     unsynced: Mutex<Unsynced>,
 }
 
@@ -35,7 +40,8 @@ impl SyncRole {
         self.unsynced.lock().expect("nobody panics while holding it")
     }
 
-    /// Notes that a file has content to be synced.
+    /// Notes that a file has content to be synced: after it was written, as a sync that is under way
+    /// takes all notes with it.
     pub(crate) fn wrote(&self, file: &Arc<dyn DiskFile>, bytes: usize) {
         let mut unsynced = self.unsynced();
         unsynced.bytes += bytes as u64;
@@ -73,8 +79,10 @@ impl Shared {
                 let role = &self.sync_role;
                 let mut is_taken = role.is_taken.lock().expect("nobody panics while holding it");
                 loop {
+                    // In this order: sequences that were taken back are durable as others later.
+                    let is_durable = self.watermarks.at(Stage::Durable) >= end;
                     self.check_ticket(end, generation)?;
-                    if self.watermarks.at(Stage::Durable) >= end {
+                    if is_durable {
                         return Ok(());
                     }
                     self.watermarks.check()?;
@@ -105,19 +113,26 @@ impl Shared {
     fn sync_now(&self) -> Result<(), Error> {
         let frontier = self.flush(true)?;
         let unsynced = std::mem::take(&mut *self.sync_role.unsynced());
-        let mut synced = Ok(());
-        for file in &unsynced.files {
-            synced = synced.and_then(|()| file.sync());
-        }
-        if unsynced.has_new_names {
-            synced = synced.and_then(|()| self.disk.sync_folder(&self.folder));
-        }
-        if let Err(error) = synced {
-            let error = Error::from(error);
-            self.watermarks.poison(&error);
-            return Err(error);
-        }
+        self.sync_in_order(&unsynced.files, unsynced.has_new_names)?;
         self.publish(&frontier);
         Ok(())
+    }
+
+    /// Syncs files, and then the folder if that is wanted; a failure ends all writing (rule R3).
+    pub(crate) fn sync_in_order(
+        &self,
+        files: &[Arc<dyn DiskFile>],
+        with_folder: bool,
+    ) -> Result<(), Error> {
+        let _one = self.sync_role.syncing.lock().expect("nobody panics while holding it");
+        self.watermarks.check()?;
+        let mut synced = Ok(());
+        for file in files {
+            synced = synced.and_then(|()| file.sync());
+        }
+        if with_folder {
+            synced = synced.and_then(|()| self.disk.sync_folder(&self.folder));
+        }
+        synced.map_err(|error| self.watermarks.poison(&error.into()))
     }
 }

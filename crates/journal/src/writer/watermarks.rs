@@ -87,12 +87,15 @@ impl Watermarks {
     }
 
     pub(crate) fn at(&self, stage: Stage) -> u64 {
+        self.figure(stage).load(Ordering::Acquire)
+    }
+
+    fn figure(&self, stage: Stage) -> &AtomicU64 {
         match stage {
             Stage::Accepted => &self.accepted,
             Stage::Written => &self.written,
             Stage::Durable => &self.durable,
         }
-        .load(Ordering::Acquire)
     }
 
     pub(crate) fn generation(&self) -> u64 {
@@ -100,12 +103,7 @@ impl Watermarks {
     }
 
     pub(crate) fn advance(&self, stage: Stage, end: u64) {
-        match stage {
-            Stage::Accepted => &self.accepted,
-            Stage::Written => &self.written,
-            Stage::Durable => &self.durable,
-        }
-        .store(end, Ordering::SeqCst);
+        self.figure(stage).store(end, Ordering::SeqCst);
         self.wake();
     }
 
@@ -132,9 +130,11 @@ impl Watermarks {
                 .any(|(began, floor)| *began > generation && *floor < end)
     }
 
-    pub(crate) fn poison(&self, why: &Error) {
-        self.state().poisoned.get_or_insert_with(|| why.to_string());
+    /// Ends all writing; the error that everybody gets from now on.
+    pub(crate) fn poison(&self, why: &Error) -> Error {
+        let why = self.state().poisoned.get_or_insert_with(|| why.to_string()).clone();
         self.changed.notify_all();
+        Error::Poisoned { why }
     }
 
     pub(crate) fn close(&self) {
@@ -168,11 +168,12 @@ impl Watermarks {
             return true;
         }
         self.waiting.fetch_add(1, Ordering::SeqCst);
+        let has_come = || self.figure(stage).load(Ordering::SeqCst) >= end;
         let state = self.state();
         let (state, _) = self
             .changed
             .wait_timeout_while(state, longest, |state| {
-                self.at(stage) < end && state.poisoned.is_none() && !state.is_closed
+                !has_come() && state.poisoned.is_none() && !state.is_closed
             })
             .expect("nobody panics while holding it");
         drop(state);
