@@ -172,3 +172,6 @@ fn payload_of(value: &[u8]) -> &[u8] {
 pub(crate) fn chosen(only: &[Contender]) -> impl Iterator<Item = Contender> {
     ALL.into_iter().filter(move |contender| only.is_empty() || only.contains(contender))
 }
+
+#[cfg(test)]
+mod tests;

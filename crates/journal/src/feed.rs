@@ -11,6 +11,9 @@
 //!
 //! What it does *not* do: wait, or remember a position (see `cursor`).
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
 use crate::{By, Error, Event, Query, Scan, history::History};

@@ -12,6 +12,7 @@ pub(crate) mod manifest;
 pub(crate) mod mark;
 pub(crate) mod pieces;
 pub(crate) mod record;
+pub(crate) mod reduced;
 pub(crate) mod sealed;
 pub(crate) mod segment_header;
 pub(crate) mod walk;

@@ -92,9 +92,14 @@ pub mod fuzzing {
         control::fuzzing::control,
         format::{
             checkpoint::fuzzing::checkpoint, fuzzing::frames, manifest::fuzzing::manifest,
-            segment_header::fuzzing::segment_header,
+            reduced::fuzzing::reduced, segment_header::fuzzing::segment_header,
         },
         index::fuzzing::index_file,
         proof::fuzzing::journal_proof,
     };
 }
+
+/// The guide's blocks are compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/guide/journal.md")]
+struct Guide;

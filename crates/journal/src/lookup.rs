@@ -89,10 +89,12 @@ impl History {
         let mut search =
             Search::new(Arc::clone(&catalog), IndexKind::Stream, key, 0..u64::MAX, true);
         while let Some(sequence) = search.next()? {
-            let event = catalog.read(&self.identity, sequence)?;
-            let event = event.ok_or_else(|| self.lost(sequence))?;
-            if event.stream() == stream {
-                return Ok(Some(event));
+            match catalog.read(&self.identity, sequence) {
+                Ok(Some(event)) if event.stream() == stream => return Ok(Some(event)),
+                // A merged index may be older than what was dropped.
+                Ok(Some(_)) | Err(Error::Dropped { .. }) => {}
+                Ok(None) => return Err(self.lost(sequence)),
+                Err(error) => return Err(error),
             }
         }
         Ok(None)
@@ -109,7 +111,11 @@ impl History {
         let kind = IndexKind::Idempotency;
         let mut search = Search::new(Arc::clone(&catalog), kind, hash, from..u64::MAX, true);
         while let Some(sequence) = search.next()? {
-            let frame = self.frame_bytes(&catalog, sequence)?;
+            let frame = match self.frame_bytes(&catalog, sequence) {
+                // Requests whose events were dropped are forgotten.
+                Err(Error::Dropped { .. }) => continue,
+                frame => frame?,
+            };
             let frame = frame.frame();
             let annex = frame.annex().map_err(|_| self.lost(sequence))?;
             if let Some((request, known)) = annex.idempotency

@@ -154,7 +154,7 @@ impl History {
     pub(crate) fn first_at(&self, catalog: &Catalog, time: u64) -> Result<u64, Error> {
         let behind = catalog
             .segments
-            .partition_point(|segment| segment.last_time().is_none_or(|last| last < time));
+            .partition_point(|segment| segment.last_time().is_some_and(|last| last < time));
         match catalog.segments.get(behind) {
             Some(segment) => segment.first_at(time),
             None => Ok(catalog.segments.last().map_or(0, |segment| segment.end_sequence())),

@@ -108,6 +108,24 @@ impl<B: Deref<Target = [u8]>> IndexFile<B> {
         self.frame_mark(mark, entry).map(Some)
     }
 
+    /// The last marked frame that begins at an event or before it. `None` if there is none.
+    pub(crate) fn frame_mark_before(&self, sequence: u64) -> Result<Option<FrameMark>, Malformed> {
+        let mark_at = |number: u64| {
+            let entry: &[u8; SORTED_BYTES] = self.entry(self.trailer.frames, number)?;
+            self.frame_mark(number, entry)
+        };
+        let (mut start, mut end) = (0, self.trailer.frames.entries);
+        while start < end {
+            let middle = start.midpoint(end);
+            if mark_at(middle)?.first_sequence <= sequence {
+                start = middle + 1;
+            } else {
+                end = middle;
+            }
+        }
+        start.checked_sub(1).map(mark_at).transpose()
+    }
+
     /// The digest of a node of the mountain range. `None` if the node covers less than 64 frames,
     /// or was not completed by the frames covered.
     pub(crate) fn mountain_node(

@@ -58,7 +58,10 @@ impl Shared {
             }
             manifest.chain.push(begun(&next));
             manifest.pending.retain(|id| *id != full.id && *id != next.id);
-            given = give_out(manifest);
+            // What was given out and not taken does for the next roll as well.
+            if self.spare_ids().is_empty() {
+                given = give_out(manifest);
+            }
         })?;
         self.spare_ids().extend(given);
         let sealed = Arc::new(self.sealed(info));

@@ -35,9 +35,11 @@ use crate::{
     read::RecordBytes,
     segment::{
         index_path,
-        table::{Identity, Table, Wanted},
+        table::{DROPPED, IN_STUB, Identity, Table, Wanted},
     },
 };
+
+mod reduction;
 
 /// A sealed segment.
 pub(crate) struct SealedSegment {
@@ -120,37 +122,42 @@ impl SealedSegment {
             return Ok(None);
         }
         let content = self.content()?;
-        let offset = self.with_index(|index| match index {
+        match self.event_at(content, self.offset_of(sequence)?, sequence) {
+            Err(dropped @ Error::Dropped { .. }) => Err(dropped),
+            // An index that leads astray is as good as none.
+            Err(_) if self.distrust_index()? => {
+                self.event_at(content, self.offset_of(sequence)?, sequence).map(Some)
+            }
+            read => read.map(Some),
+        }
+    }
+
+    /// What the index has for an event of this segment.
+    fn offset_of(&self, sequence: u64) -> Result<u32, Error> {
+        self.with_index(|index| match index {
             SealedIndex::File(file) => indexed(file.offset(sequence)?),
             SealedIndex::Scanned(table) => {
                 let place = table.place(sequence).expect("the table covers the segment");
                 Ok(place.offset as u32)
             }
-        })?;
-        match self.event_at(content, u64::from(offset), sequence) {
-            // An index that leads astray is as good as none.
-            Err(_) if self.distrust_index()? => {
-                let offset = self.with_index(|index| match index {
-                    SealedIndex::Scanned(table) => {
-                        let place = table.place(sequence).expect("the table covers the segment");
-                        Ok(place.offset)
-                    }
-                    SealedIndex::File(_) => unreachable!("just replaced by a scan"),
-                })?;
-                self.event_at(content, offset, sequence).map(Some)
-            }
-            read => read.map(Some),
-        }
+        })
     }
 
     /// The event whose record lies at an offset.
     pub(crate) fn event_at(
         &self,
         content: &[u8],
-        offset: u64,
+        offset: u32,
         sequence: u64,
     ) -> Result<Event, Error> {
-        let start = usize::try_from(offset).expect("an offset has 32 bits");
+        if self.info.is_reduced && offset == DROPPED {
+            return Err(self.dropped(sequence)?);
+        }
+        if self.info.is_reduced && offset & IN_STUB != 0 {
+            return self.event_in_stub(content, offset & !IN_STUB, sequence);
+        }
+        let start = offset as usize;
+        let offset = u64::from(offset);
         let bytes = content.get(start..).unwrap_or_default();
         let length = record::length(bytes)
             .filter(|length| *length <= bytes.len())
@@ -188,13 +195,14 @@ impl SealedSegment {
             SealedIndex::Scanned(table) => Ok(table.first_at(time)),
         })?;
         // The index has every 256th event: a few are left to look at.
-        while let Some(event) = self.read(sequence)? {
-            if event.time() >= time {
-                break;
+        loop {
+            match self.read(sequence) {
+                Ok(Some(event)) if event.time() < time => sequence += 1,
+                Ok(_) => return Ok(sequence),
+                Err(Error::Dropped { end, .. }) => sequence = end,
+                Err(error) => return Err(error),
             }
-            sequence += 1;
         }
-        Ok(sequence)
     }
 
     /// Runs a lookup; when the index file turns out to be wrong, once more on a scan.
@@ -268,7 +276,9 @@ impl SealedSegment {
         let header = SegmentHeader::decode(&content[..BLOCK_BYTES as usize])
             .map_err(|malformed| malformed.in_file(&self.path, 0))?;
         let mountain = match header.content {
-            Content::Chain(start) => Mountain::from_peaks(self.info.first_frame, start.peaks),
+            Content::Chain(start) | Content::ReducedChain(start) => {
+                Mountain::from_peaks(self.info.first_frame, start.peaks)
+            }
             _ => None,
         };
         let mountain = mountain
@@ -281,7 +291,10 @@ impl SealedSegment {
         };
         let mut table = Table::new(start, mountain, BLOCK_BYTES, &self.identity.indexes);
         let mut scratch = FrameScratch::default();
-        let mut offset = BLOCK_BYTES;
+        if self.info.is_reduced {
+            self.scan_reduced(content, &keys, &mut table)?;
+        }
+        let mut offset = if self.info.is_reduced { self.info.bytes } else { BLOCK_BYTES };
         while offset < self.info.bytes {
             let next = match step(&content[offset as usize..], offset) {
                 Step::Frame { frame, next } => table
@@ -332,12 +345,11 @@ impl SealedSegment {
     /// The frame that holds an event: its header and where it starts.
     pub(crate) fn frame_of(&self, event: &Event) -> Result<(FrameHeader, u64), Error> {
         let content = self.content()?;
-        let offset = self.with_index(|index| match index {
-            SealedIndex::File(file) => indexed(file.offset(event.sequence())?).map(u64::from),
-            SealedIndex::Scanned(table) => {
-                Ok(table.place(event.sequence()).expect("the table covers the segment").offset)
-            }
-        })?;
+        let offset = self.offset_of(event.sequence())?;
+        if self.info.is_reduced && offset & IN_STUB != 0 {
+            return Err(self.lost_neighbour(event.sequence())?);
+        }
+        let offset = u64::from(offset);
         let start = offset - u64::from(event.frame_distance());
         let header = content
             .get(start as usize..)

@@ -10,11 +10,21 @@ use std::ops::Range;
 
 use crate::{
     Digest, Malformed, StoreId,
-    format::{frame::Frame, record::Record, walk::Follow},
+    format::{
+        frame::{Frame, FrameHeader},
+        record::Record,
+        reduced::{Fate, Gap, Item, Stub},
+        walk::Follow,
+    },
     index::{IndexKind, Marks, Postings},
     keys::IndexKeys,
     mountain::Mountain,
 };
+
+/// In place of an offset: the event was dropped. Nothing lies where a segment's header is.
+pub(crate) const DROPPED: u32 = 0;
+/// With an offset: there lies what is left of the event's frame. Segments end far below.
+pub(crate) const IN_STUB: u32 = 1 << 31;
 
 /// Where a frame lies, and when it was made.
 #[derive(Debug, Clone, Copy)]
@@ -69,14 +79,7 @@ impl Table {
         let base = header.base_sequence;
         debug_assert_eq!(base, self.end.sequence, "frames are added in order");
         self.marks.frame(header.frame_number, base, offset as u32);
-        if self.frames.is_empty() {
-            self.first_time = header.time;
-        }
-        self.frames.push(FrameEntry {
-            sequence_delta: (base - self.start.sequence) as u32,
-            offset: offset as u32,
-            time: header.time,
-        });
+        self.begin(base, offset, header.time);
         let is_plain = self
             .postings
             .iter()
@@ -102,11 +105,90 @@ impl Table {
             let key = keys.idempotency(key);
             self.postings_of(IndexKind::Idempotency).push(key, base);
         }
+        self.finish(header, offset + frame.bytes.len() as u64);
+        Ok(())
+    }
+
+    /// Adds the next item of a reduced segment.
+    pub(crate) fn add_item(
+        &mut self,
+        offset: u64,
+        item: &Item<'_>,
+        keys: &IndexKeys,
+    ) -> Result<(), Malformed> {
+        match item {
+            Item::Frame(frame) => self.add(offset, frame, keys, None),
+            Item::Stub(stub) => self.add_stub(offset, stub, keys),
+            Item::Gap(gap) => {
+                self.add_gap(offset, gap);
+                Ok(())
+            }
+        }
+    }
+
+    /// Adds what is left of the next frame of a reduced segment. Its idempotency key is no longer
+    /// found: the receipt would need all its events.
+    fn add_stub(
+        &mut self,
+        offset: u64,
+        stub: &Stub<'_>,
+        keys: &IndexKeys,
+    ) -> Result<(), Malformed> {
+        let header = &stub.header;
+        debug_assert_eq!(header.base_sequence, self.end.sequence, "frames are added in order");
+        self.marks.frame(header.frame_number, header.base_sequence, offset as u32);
+        self.begin(header.base_sequence, offset, header.time);
+        for (sequence, fate) in (header.base_sequence..).zip(stub.fates()) {
+            let Fate::Kept(bytes) = fate else {
+                self.marks.event(sequence, header.time, DROPPED);
+                continue;
+            };
+            self.marks.event(sequence, header.time, IN_STUB | offset as u32);
+            let record = Record::decode(bytes)?;
+            for (kind, postings) in &mut self.postings {
+                keys.of_record(*kind, &record, |key| postings.push(key, sequence));
+            }
+        }
+        self.finish(header, offset + stub.bytes().len() as u64);
+        Ok(())
+    }
+
+    /// Adds a gap of a reduced segment.
+    fn add_gap(&mut self, offset: u64, gap: &Gap<'_>) {
+        for (number, first_sequence, count, digest) in gap.frames() {
+            self.marks.frame(number, first_sequence, offset as u32);
+            self.begin(first_sequence, offset, gap.first_time);
+            for sequence in first_sequence..first_sequence + u64::from(count) {
+                self.marks.event(sequence, gap.first_time, DROPPED);
+            }
+            let marks = &mut self.marks;
+            self.mountain.push(digest, |level, _, digest| marks.node(level, digest.0));
+        }
+        self.end = Follow {
+            sequence: gap.end_sequence,
+            frame_number: gap.end_frame(),
+            last: gap.last(),
+            time: gap.last_time,
+        };
+        self.bytes = offset + gap.bytes() as u64;
+    }
+
+    fn begin(&mut self, base: u64, offset: u64, time: u64) {
+        if self.frames.is_empty() {
+            self.first_time = time;
+        }
+        self.frames.push(FrameEntry {
+            sequence_delta: (base - self.start.sequence) as u32,
+            offset: offset as u32,
+            time,
+        });
+    }
+
+    fn finish(&mut self, header: &FrameHeader, end: u64) {
         let marks = &mut self.marks;
         self.mountain.push(header.digest, |level, _, digest| marks.node(level, digest.0));
         self.end = self.end.after(header);
-        self.bytes = offset + frame.bytes.len() as u64;
-        Ok(())
+        self.bytes = end;
     }
 
     fn postings_of(&mut self, wanted: IndexKind) -> &mut Postings {
