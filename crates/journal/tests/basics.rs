@@ -82,3 +82,21 @@ fn what_was_appended_is_read_now_and_after_opening_again() {
     goes_on(Arc::new(RealDisk), &folder.path().join("journal"));
     goes_on(Arc::new(SimulatedDisk::new(1)), Path::new("/journal"));
 }
+
+#[test]
+fn ids_given_out_beforehand_do_not_pile_up_over_a_thousand_segments() {
+    let disk: Arc<dyn Disk> = Arc::new(SimulatedDisk::new(2));
+    let folder = Path::new("/journal");
+    let options = Options { segment_events_max: 1, ..options() };
+    let journal = Journal::create_on(disk, folder, CreateOptions::default(), options)
+        .expect("created");
+    for number in 0..1100u64 {
+        let batch = Batch::of(&NewEvent::new(b"stream", 1, &number.to_le_bytes())).expect("fits");
+        let durability = Durability::Written;
+        let append = AppendOptions { durability, ..AppendOptions::default() };
+        journal.append(&batch, &append).expect("appended");
+    }
+    journal.tend().expect("tended");
+    let events = journal.history().scan(Query::new(By::Stream(b"stream".to_vec()))).expect("indexed");
+    assert_eq!(events.map(|event| event.expect("read").stream_version()).sum::<u64>(), 1099 * 550);
+}

@@ -155,6 +155,9 @@ impl Shared {
     }
 }
 
+/// With fewer ids left, more are given out along with the next change of the manifest.
+pub(crate) const SPARE_IDS_LOW: usize = 3;
+
 /// Ids given out at a time.
 const SPARE_IDS: u32 = 4;
 

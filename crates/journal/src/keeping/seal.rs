@@ -19,7 +19,7 @@ use crate::{
     format::manifest::{ChainSegment, SegmentState},
     index::{self, Covers},
     journal::Shared,
-    keeping::manifest_file::give_out,
+    keeping::manifest_file::{SPARE_IDS_LOW, give_out},
     segment::{
         Segment, index_path,
         open::OpenSegment,
@@ -47,6 +47,7 @@ impl Shared {
             write_index(&*self.disk, &self.folder, &self.identity, full.id, &table)?;
             closed(full.id, &table)
         };
+        let is_low = self.spare_ids().len() < SPARE_IDS_LOW;
         let mut given = Vec::new();
         self.change_manifest(|manifest| {
             if let Some(last) = manifest.chain.last_mut()
@@ -60,7 +61,10 @@ impl Shared {
             manifest.pending.retain(|id| *id != full.id && *id != next.id);
             // What was given out and not taken does for the next roll as well.
             if self.spare_ids().is_empty() {
+                // Only what is used up is replaced, so that the list does not grow.
+            if is_low {
                 given = give_out(manifest);
+            }
             }
         })?;
         self.spare_ids().extend(given);
