@@ -3,6 +3,9 @@
 //! The bound is measured in the same run: a file that grows by 4 KiB, `fdatasync`, over and over,
 //! takes `T` each time. A store that shares every sync among all threads that wait, and syncs without
 //! a pause, comes to `threads / T` events per second.
+//!
+//! Disks that are shared change their pace within seconds. So `T` is measured just before and just
+//! after every measurement, which is compared with the mean of both; the median of the rounds counts.
 
 use std::{
     path::PathBuf,
@@ -26,6 +29,8 @@ use crate::{
 
 /// What a sync has to write at least.
 const BLOCK_BYTES: usize = 4096;
+/// The bound is measured for one part in so many of a measurement.
+const BOUND_PART: u32 = 4;
 /// While threads end, those that still wait are helped this often.
 const END_INTERVAL: Duration = Duration::from_millis(5);
 
@@ -56,30 +61,32 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let workload = Arc::new(Workload::new(arguments.streams));
     let duration = Duration::from_secs_f64(arguments.seconds);
     let mut ways: Vec<_> = subject::chosen(&arguments.only)
-        .flat_map(|contender| {
-            contender.durable_modes().iter().map(move |way| (contender, *way, 0.0))
-        })
+        .flat_map(|contender| contender.durable_modes().iter().map(move |way| (contender, *way)))
+        .map(|(contender, way)| Measured { contender, way, best: 0.0, parts: Vec::new() })
         .collect();
-    let mut bound = 0.0_f64;
+    let mut before = arguments.bound(duration)?;
+    let mut bound = before;
     for _ in 0..arguments.rounds {
-        let syncs = arguments.syncs_per_second(duration / 2)?;
-        bound = bound.max(syncs * arguments.threads as f64);
-        for (contender, way, best) in &mut ways {
-            let measured = arguments.measure(*contender, *way, duration, &workload)?;
-            *best = measured.max(*best);
+        for measured in &mut ways {
+            let per_second = arguments.measure(measured, duration, &workload)?;
+            let after = arguments.bound(duration)?;
+            measured.best = measured.best.max(per_second);
+            measured.parts.push(per_second / ((before + after) / 2.0));
+            bound = bound.max(after);
+            before = after;
         }
     }
-    let microseconds = arguments.threads as f64 / bound * 1e6;
     let threads = arguments.threads;
     let mut rows: Vec<_> = ways
-        .iter()
-        .map(|(_, way, best)| Row {
-            name: way.name.to_string(),
+        .into_iter()
+        .map(|measured| Row {
+            name: measured.way.name.to_string(),
             size: String::new(),
-            figure: *best,
-            more: format!("{:.3} of the bound", best / bound),
+            figure: measured.best,
+            more: format!("{:.3} of the bound", median(measured.parts)),
         })
         .collect();
+    let microseconds = threads as f64 / bound * 1e6;
     rows.push(Row {
         name: format!("bound: {threads} / T"),
         size: String::new(),
@@ -91,9 +98,26 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     Ok(())
 }
 
+/// A way to append durably, and how it did.
+struct Measured {
+    contender: Contender,
+    way: DurableMode,
+    /// Events per second in the best round.
+    best: f64,
+    /// Parts of the bound, in every round.
+    parts: Vec<f64>,
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_unstable_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
 impl Arguments {
-    /// How often a file can grow by a block and be synced.
-    fn syncs_per_second(&self, duration: Duration) -> Result<f64, Failure> {
+    /// Events per second if every sync served all threads: a file grows by a block and is synced,
+    /// over and over, for a part of the time that a measurement takes.
+    fn bound(&self, duration: Duration) -> Result<f64, Failure> {
+        let duration = duration / BOUND_PART;
         let scratch = Scratch::new(&self.folder, "sync")?;
         let file = RealDisk.create(&scratch.path().join("grows"))?;
         let block = [1; BLOCK_BYTES];
@@ -104,20 +128,20 @@ impl Arguments {
             file.sync()?;
             count += 1;
         }
-        Ok(count as f64 / start.elapsed().as_secs_f64())
+        Ok((count * self.threads) as f64 / start.elapsed().as_secs_f64())
     }
 
     /// Events per second.
     fn measure(
         &self,
-        contender: Contender,
-        way: DurableMode,
+        measured: &Measured,
         duration: Duration,
         workload: &Arc<Workload>,
     ) -> Result<f64, Failure> {
+        let way = measured.way;
         let scratch = Scratch::new(&self.folder, "durable")?;
         let mode = Mode::Durable(way.name);
-        let subject = contender.open(&scratch.path().join("store"), workload, mode)?;
+        let subject = measured.contender.open(&scratch.path().join("store"), workload, mode)?;
         let thread_count = if way.events_at_once > 1 { 1 } else { self.threads };
         let appends = Appends::default();
         let start = Instant::now();
@@ -161,5 +185,15 @@ impl Appends {
             self.durable.fetch_add(events_at_once, Ordering::Relaxed);
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_round_in_the_middle_counts() {
+        assert_eq!(median(vec![0.9, 0.1, 0.4]), 0.4);
     }
 }

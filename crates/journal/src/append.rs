@@ -35,6 +35,9 @@ pub struct AppendOptions<'a> {
     pub context: &'a dyn Any,
     /// Where the denial of a refused batch is recorded, as an event: a stream.
     pub record_denial: Option<&'a [u8]>,
+    /// Whether [`Journal::append`] may use the room that is kept in reserve when the disk is full
+    /// (see [`Options::reserve_bytes`](crate::Options::reserve_bytes)).
+    pub use_reserve: bool,
 }
 
 impl Default for AppendOptions<'_> {
@@ -46,6 +49,7 @@ impl Default for AppendOptions<'_> {
             gates: &[],
             context: &(),
             record_denial: None,
+            use_reserve: false,
         }
     }
 }
@@ -61,9 +65,12 @@ impl Journal {
     /// [`Error::IdempotencyConflict`], [`Error::Denied`], [`Error::NoSuchEvent`], [`Error::Unfit`] and
     /// [`Error::TakenBack`]. After [`Error::Poisoned`] it may or may not be.
     pub fn append(&self, batch: &Batch, options: &AppendOptions<'_>) -> Result<Receipt, Error> {
-        let ticket = self.submit(batch, options)?;
-        ticket.wait(options.durability)?;
-        Ok(ticket.receipt)
+        let append = || {
+            let ticket = self.submit(batch, options)?;
+            ticket.wait(options.durability)?;
+            Ok(ticket.receipt)
+        };
+        if options.use_reserve { self.shared.with_reserve(append) } else { append() }
     }
 
     /// Appends a batch without waiting for anything but room: many can be under way.
@@ -94,6 +101,7 @@ impl Journal {
             let what = "kinds from 0xF000 on are the journal's own";
             return Err(Error::Unfit { what });
         }
+        self.shared.check_extents(batch, |_| None)?;
         let mut annex = Vec::new();
         if !options.gates.is_empty() {
             self.shared.pass_gates(batch, options, &mut annex)?;
@@ -238,7 +246,7 @@ impl Shared {
     }
 
     /// Evaluates all gates; on denial records it if that is wanted.
-    fn pass_gates(
+    pub(crate) fn pass_gates(
         self: &Arc<Self>,
         batch: &Batch,
         options: &AppendOptions<'_>,

@@ -172,18 +172,18 @@ impl History {
 
     fn frame_digest(&self, sequence: u64) -> Result<Digest, Error> {
         let catalog = self.catalog();
-        if let Some(gap) = catalog.gap_of(sequence)
-            && gap.end_sequence == sequence + 1
-        {
-            return Ok(gap.last);
+        if let Some(gap) = catalog.gap_of(sequence) {
+            if gap.end_sequence == sequence + 1 {
+                return Ok(gap.last);
+            }
+            return Err(gap.dropped(sequence));
         }
-        let event = catalog.read(&self.identity, sequence)?;
-        let event = event.ok_or_else(|| self.lost(sequence))?;
-        let place = catalog.segment_of(sequence).expect("it was just read");
+        let lost = || self.lost(sequence);
+        let place = catalog.segment_of(sequence).ok_or_else(lost)?;
         match &catalog.segments[place] {
-            Segment::Sealed(segment) => Ok(segment.frame_of(&event)?.0.digest),
+            Segment::Sealed(segment) => segment.frame_digest(sequence),
             Segment::Open(segment) => {
-                let frame = segment.table().frame_of(sequence).expect("it was just read");
+                let frame = segment.table().frame_of(sequence).ok_or_else(lost)?;
                 let offset = u64::from(frame.offset);
                 let mut header = [0; FRAME_HEADER_BYTES];
                 segment.read_exactly(offset, &mut header)?;
@@ -197,8 +197,7 @@ impl History {
     /// Whether a position that was read from `path` is one of this journal.
     pub(crate) fn check_position(&self, position: &Position, path: &Path) -> Result<(), Error> {
         let end_sequence = position.end_sequence;
-        let diverged =
-            |why| Err(Error::Diverged { path: path.to_path_buf(), end_sequence, why });
+        let diverged = |why| Err(Error::Diverged { path: path.to_path_buf(), end_sequence, why });
         if position.store_id != self.identity.store_id {
             return diverged("it was made for another journal");
         }

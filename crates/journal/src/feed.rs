@@ -14,9 +14,9 @@
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
-use crate::{By, Error, Event, Query, Scan, history::History};
+use crate::{Error, Event, Query, Scan, history::History, segment::Catalog};
 
 /// What follows next in a query.
 #[derive(Debug, Clone)]
@@ -142,29 +142,42 @@ impl Feed {
     }
 
     fn find(&mut self, end: u64) -> Result<Option<Followed>, Error> {
+        let found = self.find_in_parts(end);
+        if found.is_err() {
+            // The next call begins again, at the same position.
+            self.part = None;
+        }
+        found
+    }
+
+    fn find_in_parts(&mut self, end: u64) -> Result<Option<Followed>, Error> {
         loop {
-            let mut part = match self.part.take() {
-                Some(part) => part,
-                None if self.position >= end => return Ok(None),
-                None => self.begin(end)?,
-            };
-            // An error leaves no part: the next call begins again, at the same position.
+            if self.part.is_none() {
+                if self.position >= end {
+                    return Ok(None);
+                }
+                self.part = Some(self.begin(end)?);
+            }
+            let part = self.part.as_mut().expect("begun just now");
             if part.ahead.is_none() {
                 part.ahead = part.scan.next().transpose()?;
             }
             let found = part.ahead.as_ref().map_or(part.end, Event::sequence);
-            if let Some(dropped) = self.dropped_below(&part, found)? {
+            let Range { start, end } = self.query.sequences;
+            let passed = self.position.max(start)..found.min(end);
+            if let Some(dropped) = first_dropped(&self.history, part.scan.catalog(), passed)? {
                 self.position = dropped.end_sequence;
-                self.part = Some(part);
                 return Ok(Some(Followed::Dropped(dropped)));
             }
             match part.ahead.take() {
                 Some(event) => {
                     self.position = event.sequence() + 1;
-                    self.part = Some(part);
                     return Ok(Some(Followed::Event(event)));
                 }
-                None => self.position = part.end,
+                None => {
+                    self.position = part.end;
+                    self.part = None;
+                }
             }
         }
     }
@@ -175,26 +188,23 @@ impl Feed {
         let scan = self.history.scan_until(self.query.clone().sequences(rest), end)?;
         Ok(Part { scan, end, ahead: None })
     }
+}
 
-    /// The first dropped events from the position to `found`.
-    fn dropped_below(&self, part: &Part, found: u64) -> Result<Option<Dropped>, Error> {
-        let sequences = &self.query.sequences;
-        let start = self.position.max(sequences.start);
-        let limit = found.min(sequences.end);
-        let catalog = part.scan.catalog();
-        let (first, end, reason) = match catalog.gap_from(start) {
-            Some(gap) if gap.first_sequence < limit => {
-                (gap.first_sequence, gap.end_sequence, gap.reason.clone())
-            }
-            // Frames that were dropped out of a segment are no gap between segments.
-            _ if self.query.by == By::Sequence && start < limit => {
-                match catalog.read(&self.history.identity, start) {
-                    Err(Error::Dropped { first, end, reason, .. }) => (first, end, reason),
-                    read => return read.map(|_| None),
-                }
-            }
-            _ => return Ok(None),
-        };
-        Ok(Some(Dropped { first_sequence: first.max(start), end_sequence: end, reason }))
+/// The first of these events that were dropped, and those behind it.
+fn first_dropped(
+    history: &History,
+    catalog: &Catalog,
+    sequences: Range<u64>,
+) -> Result<Option<Dropped>, Error> {
+    if sequences.is_empty() {
+        return Ok(None);
+    }
+    let Some(first_sequence) = catalog.first_dropped(sequences)? else { return Ok(None) };
+    match catalog.read(&history.identity, first_sequence) {
+        Err(Error::Dropped { end: end_sequence, reason, .. }) => {
+            Ok(Some(Dropped { first_sequence, end_sequence, reason }))
+        }
+        Err(error) => Err(error),
+        Ok(_) => Err(history.lost(first_sequence)),
     }
 }

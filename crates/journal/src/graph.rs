@@ -1,10 +1,7 @@
 //! The events of a journal as a graph: what `causality` asks its questions of.
 
 use crate::{
-    Causality, Error, Graph, Node,
-    append::event_node,
-    history::History,
-    index::IndexKind,
+    Causality, Error, Graph, Node, append::event_node, history::History, index::IndexKind,
     lookup::Search,
 };
 
@@ -30,12 +27,7 @@ impl Graph for History {
         }
     }
 
-    fn children(
-        &self,
-        sequence: u64,
-        after: Option<u64>,
-        limit: usize,
-    ) -> Result<Vec<u64>, Error> {
+    fn children(&self, sequence: u64, after: Option<u64>, limit: usize) -> Result<Vec<u64>, Error> {
         if !self.identity.indexes.contains(&IndexKind::Parent) {
             return Err(Error::NoIndex { index: "parent" });
         }
@@ -43,14 +35,10 @@ impl Graph for History {
             // A child comes behind its parents.
             let searched = after.unwrap_or(sequence).saturating_add(1)..self.end();
             let catalog = self.catalog();
-            if let Some(gap) = catalog.gap_from(searched.start) {
-                // It may have held children: nobody knows.
-                return Err(Error::Dropped {
-                    sequence: gap.first_sequence,
-                    first: gap.first_sequence,
-                    end: gap.end_sequence,
-                    reason: gap.reason.clone(),
-                });
+            if let Some(dropped) = catalog.first_dropped(searched.clone())? {
+                // It may have been a child: nobody knows.
+                catalog.read(&self.identity, dropped)?;
+                return Err(self.lost(dropped));
             }
             let mut search = Search::new(catalog, IndexKind::Parent, sequence, searched, false);
             let mut children = Vec::new();

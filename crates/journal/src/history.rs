@@ -6,7 +6,7 @@
 
 use std::{
     path::PathBuf,
-    sync::{Arc, RwLock, atomic::AtomicU64},
+    sync::{Arc, atomic::AtomicU64},
 };
 
 use icecore_disk::Disk;
@@ -14,6 +14,7 @@ use icecore_disk::Disk;
 use crate::{
     Error, Event, StoreId,
     digest::StoreKeys,
+    primitives::RwLock,
     reader::Follower,
     segment::{Catalog, Segment, table::Identity},
     writer::watermarks::{Stage, Watermarks},

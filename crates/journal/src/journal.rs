@@ -3,24 +3,21 @@
 //! [`Journal`] is what callers hold; [`Shared`] is what its parts share: the readable side, the
 //! states of the three steps of writing, and the manifest.
 
-use std::{
-    collections::VecDeque,
-    ops::Deref,
-    path::Path,
-    sync::{Arc, Mutex, MutexGuard},
-    time::Duration,
-};
+use std::{collections::VecDeque, ops::Deref, path::Path, sync::Arc, time::Duration};
 
 use icecore_disk::{Disk, Lock};
 
 use crate::{
     Error, SigningKey,
     control::ControlWriter,
-    format::manifest::Manifest,
+    extents::{DATA_SEGMENT_BYTES_END, EXTENT_ALIGNMENT, room::DataRoom},
+    format::{BLOCK_BYTES, manifest::Manifest},
     history::History,
     keeping::Keeper,
     kinds::Kinds,
+    primitives::{Mutex, MutexGuard},
     recovery::Recovery,
+    reserve::Reserve,
     signing::Signing,
     writer::{
         accept::Accept,
@@ -47,6 +44,13 @@ pub struct Options {
     pub segment_bytes_max: u64,
     /// Events of a chain segment at most: its table is in memory while it is open.
     pub segment_events_max: usize,
+    /// Bytes of a data segment at which the next one begins, unless a single extent is larger: 64 KiB
+    /// to 32 GiB.
+    pub data_segment_bytes_max: u64,
+    /// Extents start at multiples of this: a power of two from 8 to 4,096.
+    pub extent_alignment: u64,
+    /// Room that is kept free for ending things on a full disk (rule R4); 0: none.
+    pub reserve_bytes: u64,
     /// Bytes accepted and not written at which appending waits.
     pub buffer_bytes_max: usize,
     /// Streams whose last place is remembered; others are looked up. 16 bytes each.
@@ -78,9 +82,20 @@ impl Options {
         }
         if self.segment_events_max == 0
             || !self.stream_heads_max.is_power_of_two()
-            || self.stream_heads_max < 8 {
+            || self.stream_heads_max < 8
+        {
             return Err(Error::Unfit {
                 what: "a segment has at least one event, and stream heads are a power of two, 8 at least",
+            });
+        }
+        if !(1 << 16..=DATA_SEGMENT_BYTES_END).contains(&self.data_segment_bytes_max) {
+            return Err(Error::Unfit { what: "a data segment has 64 KiB to 32 GiB" });
+        }
+        if !(EXTENT_ALIGNMENT..=BLOCK_BYTES).contains(&self.extent_alignment)
+            || !self.extent_alignment.is_power_of_two()
+        {
+            return Err(Error::Unfit {
+                what: "extents are aligned to a power of two from 8 to 4,096",
             });
         }
         Ok(())
@@ -92,6 +107,9 @@ impl Default for Options {
         Self {
             segment_bytes_max: 64 << 20,
             segment_events_max: 1 << 18,
+            data_segment_bytes_max: 1 << 30,
+            extent_alignment: EXTENT_ALIGNMENT,
+            reserve_bytes: 64 << 20,
             buffer_bytes_max: 4 << 20,
             stream_heads_max: 1 << 21,
             idempotency_window: 16 << 20,
@@ -117,6 +135,8 @@ pub(crate) struct Shared {
     pub(crate) sync_role: SyncRole,
     pub(crate) manifest: Mutex<Manifest>,
     pub(crate) spare_ids: Mutex<VecDeque<u32>>,
+    pub(crate) data_room: DataRoom,
+    pub(crate) reserve: Reserve,
     pub(crate) control: ControlWriter,
     pub(crate) keeper: Keeper,
     pub(crate) recovery: Recovery,

@@ -6,10 +6,9 @@ pub(crate) mod merge;
 pub(crate) mod seal;
 pub(crate) mod threads;
 
-use std::{
-    sync::{Condvar, Mutex},
-    time::Duration,
-};
+use std::time::Duration;
+
+use crate::primitives::{Condvar, Mutex};
 
 /// Wakes the threads in the background, and ends them.
 #[derive(Debug, Default)]

@@ -2,6 +2,7 @@
 
 mod append;
 mod batch;
+mod bulk;
 mod care;
 mod causality;
 mod checkpoint;
@@ -27,6 +28,7 @@ mod lookup;
 mod merkle;
 mod mountain;
 mod open;
+mod primitives;
 mod projection;
 mod proof;
 mod proving;
@@ -34,6 +36,7 @@ mod read;
 mod reader;
 mod receipt;
 mod recovery;
+mod reserve;
 mod scan;
 mod segment;
 mod signing;
@@ -45,11 +48,16 @@ mod writer;
 
 pub use append::AppendOptions;
 pub use batch::{Batch, EventRef, NewEvent, PAYLOAD_BYTES_MAX};
+pub use bulk::{
+    BULK_STREAM, BulkSession,
+    segment::{BulkExtent, BulkSegment},
+};
 pub use causality::{Ancestors, Causality, CausalityError, Descendants, Graph, Node, Placement};
 pub use control::ControlError;
 pub use cursor::{Cursor, CursorStatus};
 pub use digest::{Digest, StoreId};
 pub use error::{Error, Malformed};
+pub use extents::{DATA_SEGMENT_BYTES_END, read::ExtentReader, writer::ExtentWriter};
 pub use feed::{Dropped, Followed};
 pub use format::{
     annex::IDEMPOTENCY_KEY_BYTES_MAX,

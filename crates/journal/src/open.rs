@@ -15,7 +15,7 @@
 use std::{
     collections::VecDeque,
     path::Path,
-    sync::{Arc, Mutex, RwLock, atomic::AtomicU64},
+    sync::{Arc, atomic::AtomicU64},
 };
 
 use icecore_disk::{Disk, Lock};
@@ -24,6 +24,7 @@ use crate::{
     Error, StoreId,
     control::{ControlWriter, WriterIdentity},
     digest::StoreKeys,
+    extents::{files::DataSegments, room::DataRoom},
     format::{
         BLOCK_BYTES,
         manifest::{ChainSegment, Lineage, Manifest, Secret, SegmentState},
@@ -42,7 +43,9 @@ use crate::{
     },
     keys::IndexKeys,
     mountain::Mountain,
+    primitives::{Mutex, RwLock},
     recovery::{self, Recovered},
+    reserve::{Reserve, make_room_to_open},
     segment::{
         Catalog, Segment, chain_path,
         open::OpenSegment,
@@ -266,6 +269,7 @@ fn open_locked(
     lock: Box<dyn Lock>,
 ) -> Result<Journal, Error> {
     options.check()?;
+    make_room_to_open(&*disk, folder, options.reserve_bytes)?;
     let mut manifest = manifest_file::read(&*disk, folder)?;
     let stored: Vec<_> = manifest.kinds.clone();
     options.kinds.check_against(&stored)?;
@@ -314,7 +318,7 @@ fn open_locked(
         folder: folder.to_path_buf(),
         disk,
     });
-    let shared = Arc::new(Shared {
+    let mut shared = Arc::new(Shared {
         history,
         epoch,
         accept: Mutex::new(Accept::new(end, options.stream_heads_max)),
@@ -322,6 +326,8 @@ fn open_locked(
         sync_role: SyncRole::default(),
         manifest: Mutex::new(manifest),
         spare_ids: Mutex::new(spare),
+        data_room: DataRoom::default(),
+        reserve: Reserve::default(),
         control,
         keeper: Keeper::default(),
         recovery: report,
@@ -329,6 +335,10 @@ fn open_locked(
         options,
         lock: Mutex::new(Some(lock)),
     });
+    shared.keep_reserve();
+    let removed = shared.finish_sessions()?;
+    let own = Arc::get_mut(&mut shared).expect("no thread and no caller has it yet");
+    own.recovery.removed_files.extend(removed);
     let threads = match shared.options.background {
         true => threads::start(&shared),
         false => Vec::new(),
@@ -361,7 +371,8 @@ pub(crate) fn catalog_of(
         .collect();
     segments.extend(active.map(Segment::Open));
     let groups = find_groups(&**disk, folder, manifest, identity);
-    Catalog { number: manifest.number, segments, gaps: manifest.gaps.clone(), groups }
+    let data = Arc::new(DataSegments::of(manifest));
+    Catalog { number: manifest.number, segments, gaps: manifest.gaps.clone(), groups, data }
 }
 
 /// A segment of this size or more is sealed when the journal is closed; a smaller one is read again
@@ -379,6 +390,9 @@ impl Shared {
             }
         }
         while self.seal_oldest()? {}
+        self.data_room.end_segment();
+        let data = self.data_room.listing();
+        self.sync_in_order(&data.files(), false)?;
         self.write_mark(true)?;
         let active = {
             let writer = self.writer.lock().expect("a writer that panicked ends all writing");
@@ -390,6 +404,7 @@ impl Shared {
         };
         self.change_manifest(|manifest| {
             manifest.is_clean = true;
+            data.put_in(manifest);
             let last = manifest.chain.last_mut().expect("a journal has a segment");
             *last = active;
         })?;

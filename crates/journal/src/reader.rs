@@ -17,7 +17,7 @@
 use std::{
     ops::Deref,
     path::Path,
-    sync::{Arc, Mutex, RwLock, atomic::AtomicU64},
+    sync::{Arc, atomic::AtomicU64},
 };
 
 use icecore_disk::{Access, Disk, RealDisk};
@@ -37,6 +37,7 @@ use crate::{
     keeping::manifest_file::{self, MANIFEST_NAME},
     mountain::Mountain,
     open::{CONTROL_NAME, catalog_of, identity_of, start_of, table_behind},
+    primitives::{Mutex, RwLock},
     recovery::Window,
     segment::{Segment, chain_path, open::OpenSegment},
     writer::watermarks::{Stage, Watermarks},
@@ -198,7 +199,9 @@ impl History {
         let is_newer = manifest.number != state.manifest.number;
         if manifest.store_id != self.identity.store_id {
             let path = self.folder.join(MANIFEST_NAME);
-            return Err(Malformed::new(0, "another journal lies in the folder now").in_file(&path, 0));
+            return Err(
+                Malformed::new(0, "another journal lies in the folder now").in_file(&path, 0)
+            );
         }
         state.manifest = manifest;
         Ok(is_newer)
@@ -306,7 +309,8 @@ impl History {
         let mountain = Mountain::from_peaks(start.first_frame, start.peaks)
             .filter(|_| start.first_sequence == follows.sequence && start.previous == follows.last)
             .ok_or_else(|| {
-                Malformed::new(0, "a segment does not follow on the one before it").in_file(&path, 0)
+                Malformed::new(0, "a segment does not follow on the one before it")
+                    .in_file(&path, 0)
             })?;
         let file = self.disk.open(&path, Access::Read)?;
         let table = table_behind(follows, mountain, &self.identity);
@@ -345,13 +349,24 @@ impl History {
     fn show(&self, state: &mut State, tail: Vec<TailSegment>, end: u64) {
         let is_same = self.catalog().number == state.manifest.number
             && tail.len() == state.tail.len()
-            && tail.iter().zip(&state.tail).all(|(new, old)| Arc::ptr_eq(&new.segment, &old.segment));
+            && tail
+                .iter()
+                .zip(&state.tail)
+                .all(|(new, old)| Arc::ptr_eq(&new.segment, &old.segment));
         state.tail = tail;
         if !is_same {
             let manifest = &state.manifest;
-            debug_assert!(manifest.chain.iter().rev().skip(1).all(|at| at.state == SegmentState::Closed));
-            let mut catalog =
-                catalog_of(&self.disk, &self.folder, manifest, &self.identity, None, &self.fallbacks);
+            debug_assert!(
+                manifest.chain.iter().rev().skip(1).all(|at| at.state == SegmentState::Closed)
+            );
+            let mut catalog = catalog_of(
+                &self.disk,
+                &self.folder,
+                manifest,
+                &self.identity,
+                None,
+                &self.fallbacks,
+            );
             catalog
                 .segments
                 .extend(state.tail.iter().map(|part| Segment::Open(Arc::clone(&part.segment))));

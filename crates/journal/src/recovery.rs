@@ -30,7 +30,7 @@ use crate::{
     format::{
         BLOCK_BYTES, FRAME_ALIGNMENT,
         frame::{FRAME_HEADER_BYTES, Frame, FrameHeader, FrameScratch},
-        manifest::{ChainSegment, DataSegment, Manifest, SegmentState},
+        manifest::{ChainSegment, Manifest, SegmentState},
         record::{Extent, Record, flags},
         segment_header::{ChainStart, Content, SEGMENT_HEADER_BYTES, SegmentHeader},
         walk::{Follow, Step, align, step},
@@ -134,6 +134,7 @@ pub(crate) fn recover(
             return Err(reader.damaged(&tail, &end));
         }
         report.proven_end = end.sequence;
+        extents::recovery::take_over(&**disk, folder, manifest)?;
         let TailSegment { id, file, table, offset, .. } =
             tail.segments.pop().expect("the active segment was read");
         return Ok(Recovered {
@@ -163,18 +164,7 @@ pub(crate) fn recover(
     }
     let segment = reader.rewrite(&tail, manifest, proven_end, epoch)?;
     let offset = next_block(segment.table().bytes);
-    for (sequence, extent) in &tail.extents {
-        if *sequence < end.sequence && manifest.pending.contains(&extent.segment) {
-            manifest.pending.retain(|id| *id != extent.segment);
-            manifest.data.push(DataSegment {
-                id: extent.segment,
-                session: 0,
-                bytes: 0,
-                is_sealed: true,
-                replaced_by: Vec::new(),
-            });
-        }
-    }
+    extents::recovery::take_over(&**disk, folder, manifest)?;
     Ok(Recovered {
         segment,
         offset,
@@ -217,6 +207,7 @@ impl TailReader<'_> {
                 }
             }
         }
+        extents::recovery::check_files(self.folder, &entries, manifest)?;
         let is_known = |name: &str| {
             let id = |prefix: &str, suffix: &str| {
                 name.strip_prefix(prefix)?.strip_suffix(suffix)?.parse::<u32>().ok()
@@ -597,7 +588,7 @@ impl TailReader<'_> {
     /// Chain files under ids that were given out and are part of nothing. Ids without files are used
     /// up.
     fn leftovers(&self, manifest: &mut Manifest) -> Vec<PathBuf> {
-        // Data segments that nobody adopted are left to whoever began them; chain segments stay known
+        // Data segments of bulk sessions are left until the session is ended; chain segments stay known
         // until they are removed.
         manifest.pending.retain(|id| self.has_file(*id));
         let paths = manifest.pending.iter().map(|id| chain_path(self.folder, *id));

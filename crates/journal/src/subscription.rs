@@ -27,11 +27,7 @@ impl Subscription {
     ///
     /// # Errors
     /// [`Error::NoIndex`] if the journal keeps no index for the query.
-    pub fn from(
-        history: &Arc<History>,
-        query: Query,
-        first_sequence: u64,
-    ) -> Result<Self, Error> {
+    pub fn from(history: &Arc<History>, query: Query, first_sequence: u64) -> Result<Self, Error> {
         Ok(Self { feed: Feed::new(history, query, first_sequence)? })
     }
 

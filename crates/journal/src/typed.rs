@@ -32,9 +32,7 @@ impl Event {
     /// [`Error::Unfit`] if it lies in an extent.
     pub fn decode<P: Payload>(&self, kinds: &Kinds) -> Result<P, Error> {
         if self.is_payload_in_extent() {
-            return Err(Error::Unfit {
-                what: "the payload lies in an extent: read it there",
-            });
+            return Err(Error::Unfit { what: "the payload lies in an extent: read it there" });
         }
         Ok(kinds.decode(self.kind(), self.payload_version(), self.payload())?)
     }

@@ -17,3 +17,6 @@ pub(crate) mod roll;
 pub(crate) mod sync;
 pub(crate) mod ticket;
 pub(crate) mod watermarks;
+
+#[cfg(all(test, feature = "shuttle"))]
+mod schedules;

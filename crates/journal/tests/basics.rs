@@ -88,8 +88,8 @@ fn ids_given_out_beforehand_do_not_pile_up_over_a_thousand_segments() {
     let disk: Arc<dyn Disk> = Arc::new(SimulatedDisk::new(2));
     let folder = Path::new("/journal");
     let options = Options { segment_events_max: 1, ..options() };
-    let journal = Journal::create_on(disk, folder, CreateOptions::default(), options)
-        .expect("created");
+    let journal =
+        Journal::create_on(disk, folder, CreateOptions::default(), options).expect("created");
     for number in 0..1100u64 {
         let batch = Batch::of(&NewEvent::new(b"stream", 1, &number.to_le_bytes())).expect("fits");
         let durability = Durability::Written;
@@ -97,6 +97,7 @@ fn ids_given_out_beforehand_do_not_pile_up_over_a_thousand_segments() {
         journal.append(&batch, &append).expect("appended");
     }
     journal.tend().expect("tended");
-    let events = journal.history().scan(Query::new(By::Stream(b"stream".to_vec()))).expect("indexed");
+    let events =
+        journal.history().scan(Query::new(By::Stream(b"stream".to_vec()))).expect("indexed");
     assert_eq!(events.map(|event| event.expect("read").stream_version()).sum::<u64>(), 1099 * 550);
 }

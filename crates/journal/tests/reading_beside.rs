@@ -202,7 +202,10 @@ fn two_processes() {
         }
         let told: Option<u64> = killer.join().expect("not panicked");
         acknowledged = acknowledged.max(told.unwrap_or(0)).max(seen);
-        assert_eq!(reader.refresh().expect("what is durable checks"), acknowledged.max(reader.end()));
+        assert_eq!(
+            reader.refresh().expect("what is durable checks"),
+            acknowledged.max(reader.end())
+        );
         check(reader);
     }
     assert!(acknowledged > 1000, "only {acknowledged} events in all rounds");

@@ -1,3 +1,5 @@
+//! Everybody gives back what was appended, in every way that is measured.
+
 use std::sync::Arc;
 
 use super::*;

@@ -8,11 +8,12 @@
 //! - The frontier never goes back, and neither does the catalog's number. Of two threads that
 //!   publish at a time the one that is ahead prevails.
 
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::Arc;
 
 use icecore_disk::{ProcessIdentity, SharedPage};
 
 use crate::layer::{Ordering, Page, Word};
+use crate::primitives::{Mutex, MutexGuard};
 
 use super::{
     CATALOG, ControlError, Frontier, GROUP_WORDS, HEARTBEAT, Pin, RESERVED, SEQUENCE,

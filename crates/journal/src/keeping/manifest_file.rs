@@ -16,7 +16,7 @@ use crate::{
     Error, Malformed,
     format::{
         fields::{put, u32_at, u64_at},
-        manifest::{MANIFEST_BYTES_MAX, Manifest},
+        manifest::{MANIFEST_BYTES_MAX, Manifest, PENDING_MAX},
     },
     journal::Shared,
 };
@@ -148,6 +148,12 @@ impl Shared {
 
     /// Has the manifest give out some ids beforehand, so that making a file need not wait for it.
     pub(crate) fn give_out_ids(&self) -> Result<(), Error> {
+        let pending = self.manifest.lock().expect("nobody panics while holding it").pending.len();
+        if pending + SPARE_IDS as usize > PENDING_MAX {
+            return Err(Error::Unfit {
+                what: "1,024 files are being made: end bulk sessions, or make their segments larger",
+            });
+        }
         let mut given = Vec::new();
         self.change_manifest(|manifest| given = give_out(manifest))?;
         self.spare_ids().extend(given);

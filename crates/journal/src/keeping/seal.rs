@@ -1,7 +1,7 @@
 //! Sealing: a full segment gets its index file and its place in the manifest.
 //!
-//! 1. The segment, the one after it and the folder are synced: the manifest names nothing that a loss
-//!    of power could take.
+//! 1. Data segments, the segment, the one after it and the folder are synced: the manifest names
+//!    nothing that a loss of power could take.
 //! 2. The index file is written under a temporary name and renamed: it is derived, and checked
 //!    page by page by whoever reads it.
 //! 3. The manifest says that the segment is closed, and which one follows.
@@ -41,7 +41,10 @@ impl Shared {
         });
         let Some((_, full, next)) = full else { return Ok(false) };
         self.watermarks.check()?;
-        self.sync_in_order(&[Arc::clone(full.file()), Arc::clone(next.file())], true)?;
+        let data = self.data_room.listing();
+        let mut files = data.files();
+        files.extend([Arc::clone(full.file()), Arc::clone(next.file())]);
+        self.sync_in_order(&files, true)?;
         let info = {
             let table = full.table();
             write_index(&*self.disk, &self.folder, &self.identity, full.id, &table)?;
@@ -59,14 +62,13 @@ impl Shared {
             }
             manifest.chain.push(begun(&next));
             manifest.pending.retain(|id| *id != full.id && *id != next.id);
-            // What was given out and not taken does for the next roll as well.
-            if self.spare_ids().is_empty() {
-                // Only what is used up is replaced, so that the list does not grow.
+            data.put_in(manifest);
+            // Only what is used up is replaced, so that the list does not grow.
             if is_low {
                 given = give_out(manifest);
             }
-            }
         })?;
+        self.data_listed(&data);
         self.spare_ids().extend(given);
         let sealed = Arc::new(self.sealed(info));
         self.change_catalog(|catalog| {

@@ -30,6 +30,7 @@ impl Shared {
 
     /// Seals and merges until there is nothing left to do.
     pub(crate) fn tend_segments(&self) -> Result<(), Error> {
+        self.keep_reserve();
         while self.seal_oldest()? {}
         self.merge_indexes()
     }

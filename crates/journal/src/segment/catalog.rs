@@ -7,6 +7,7 @@ use std::{ops::Range, sync::Arc};
 
 use crate::{
     Error, Event,
+    extents::files::DataSegments,
     format::manifest::Gap,
     segment::{
         group::Group,
@@ -80,6 +81,18 @@ impl Segment {
     }
 }
 
+impl Gap {
+    /// The error that says that an event of it was dropped, and with which others.
+    pub(crate) fn dropped(&self, sequence: u64) -> Error {
+        Error::Dropped {
+            sequence,
+            first: self.first_sequence,
+            end: self.end_sequence,
+            reason: self.reason.clone(),
+        }
+    }
+}
+
 /// The segments and gaps of a chain at one time.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Catalog {
@@ -91,6 +104,8 @@ pub(crate) struct Catalog {
     pub(crate) gaps: Vec<Gap>,
     /// Merged indexes, in order; they do not overlap.
     pub(crate) groups: Vec<Arc<Group>>,
+    /// Where extents lie.
+    pub(crate) data: Arc<DataSegments>,
 }
 
 /// What has an index to be searched.
@@ -150,18 +165,35 @@ impl Catalog {
         self.gaps.get(behind)
     }
 
+    /// The first of these events that was dropped: reading it says which others were.
+    ///
+    /// Gaps between segments are found by search. Of a segment that events were dropped out of the
+    /// place of each is looked at.
+    pub(crate) fn first_dropped(&self, sequences: Range<u64>) -> Result<Option<u64>, Error> {
+        let gap = self.gap_from(sequences.start).map(|gap| gap.first_sequence);
+        let gap = gap.filter(|first| *first < sequences.end);
+        let end = gap.unwrap_or(sequences.end);
+        let first = self.segment_of(sequences.start).unwrap_or(0);
+        for segment in &self.segments[first..] {
+            if segment.first_sequence() >= end {
+                break;
+            }
+            if let Segment::Sealed(segment) = segment
+                && let Some(dropped) = segment.first_dropped(sequences.start..end)?
+            {
+                return Ok(Some(dropped));
+            }
+        }
+        Ok(gap.map(|first| first.max(sequences.start)))
+    }
+
     /// Reads an event; `None` when no segment has it.
     pub(crate) fn read(&self, identity: &Identity, sequence: u64) -> Result<Option<Event>, Error> {
         let segment = self.segment_of(sequence).map(|place| &self.segments[place]);
         let read = segment.map(|segment| segment.read(identity, sequence)).transpose()?.flatten();
         match read {
             None => match self.gap_of(sequence) {
-                Some(gap) => Err(Error::Dropped {
-                    sequence,
-                    first: gap.first_sequence,
-                    end: gap.end_sequence,
-                    reason: gap.reason.clone(),
-                }),
+                Some(gap) => Err(gap.dropped(sequence)),
                 None => Ok(None),
             },
             read => Ok(read),

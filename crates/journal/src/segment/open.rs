@@ -5,7 +5,7 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    sync::Arc,
 };
 
 use icecore_disk::DiskFile;
@@ -13,6 +13,7 @@ use icecore_disk::DiskFile;
 use crate::{
     Error, Event,
     format::record::{self, RECORD_HEADER_BYTES},
+    primitives::{RwLock, RwLockReadGuard, RwLockWriteGuard},
     read::RecordBytes,
     segment::table::{Identity, Place, Table},
 };

@@ -11,7 +11,7 @@
 use std::{
     path::{Path, PathBuf},
     sync::{
-        Arc, Mutex, OnceLock, RwLock,
+        Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -32,6 +32,7 @@ use crate::{
     },
     index::{FrameMark, IndexFile},
     mountain::Mountain,
+    primitives::{Mutex, RwLock},
     read::RecordBytes,
     segment::{
         index_path,
@@ -253,6 +254,15 @@ impl SealedSegment {
             && covers.last_digest == self.info.last.0
             && self.identity.indexes.iter().all(|kind| file.has(*kind));
         is_ours.then_some(file)
+    }
+
+    /// How many pages of the index file were touched.
+    #[cfg(test)]
+    pub(crate) fn index_pages_touched(&self) -> u64 {
+        match self.index.read().expect("lookups do not panic").as_deref() {
+            Some(SealedIndex::File(file)) => file.pages_touched(),
+            _ => 0,
+        }
     }
 
     /// Replaces an index file by a scan; false when it was a scan already.

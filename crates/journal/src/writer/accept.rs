@@ -111,7 +111,7 @@ pub(crate) struct Accepted {
 }
 
 impl Shared {
-    pub(crate) fn accept(&self) -> std::sync::MutexGuard<'_, Accept> {
+    pub(crate) fn accept(&self) -> crate::primitives::MutexGuard<'_, Accept> {
         self.accept.lock().expect("a panic while accepting ends all writing")
     }
 

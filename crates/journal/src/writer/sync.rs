@@ -11,10 +11,11 @@
 //! The kernel tells of a page that it could not write once. So one thread at a time syncs, whatever
 //! it is for, and who is told ends all writing before the next one can learn that its sync went well.
 
-use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::sync::Arc;
 
 use icecore_disk::DiskFile;
 
+use crate::primitives::{Condvar, Mutex, MutexGuard};
 use crate::{Error, journal::Shared, writer::watermarks::Stage};
 
 /// Who syncs, and what has to be synced.
@@ -48,6 +49,14 @@ impl SyncRole {
         if !unsynced.files.iter().any(|noted| Arc::ptr_eq(noted, file)) {
             unsynced.files.push(Arc::clone(file));
         }
+    }
+
+    /// The same of a file with extents: it is synced before the frames that adopt them.
+    pub(crate) fn wrote_data(&self, file: &Arc<dyn DiskFile>, bytes: usize) {
+        let mut unsynced = self.unsynced();
+        unsynced.bytes = unsynced.bytes.saturating_add(bytes as u64);
+        unsynced.files.retain(|noted| !Arc::ptr_eq(noted, file));
+        unsynced.files.insert(0, Arc::clone(file));
     }
 
     /// Bytes that were written since the last sync.

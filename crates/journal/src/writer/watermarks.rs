@@ -8,15 +8,15 @@
 //! - A failed sync ends all writing for good (rule R3): the kernel may have dropped what it could not
 //!   write and call it clean.
 
-use std::{
-    sync::{
+use std::time::Duration;
+
+use crate::{
+    Error,
+    primitives::{
         Condvar, Mutex, MutexGuard,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
-    time::Duration,
 };
-
-use crate::Error;
 
 /// How far the journal has come; each is a number of events, all of which have come so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -112,8 +112,7 @@ fn cursors_neither_skip_nor_repeat_what_they_committed_across_crashes() {
         let mut number = 0;
         let mut journal = created(&disk);
         for _ in 0..4 {
-            let mut cursors: Vec<_> =
-                models.iter_mut().map(|model| model.open(&journal)).collect();
+            let mut cursors: Vec<_> = models.iter_mut().map(|model| model.open(&journal)).collect();
             disk.crash_at(disk.operations() + random.below(120));
             let worked = work(&journal, &mut models, &mut cursors, &mut random, &mut number);
             assert!(worked.is_ok() || disk.is_simulated_crash(), "seed {seed}: {worked:?}");
@@ -383,11 +382,8 @@ fn a_commit_that_fails_can_be_tried_again() {
 
 #[test]
 fn dropped_events_are_told_by_their_name() {
-    let dropped = icecore_journal::Dropped {
-        first_sequence: 3,
-        end_sequence: 7,
-        reason: "too old".into(),
-    };
+    let dropped =
+        icecore_journal::Dropped { first_sequence: 3, end_sequence: 7, reason: "too old".into() };
     let error = Followed::Dropped(dropped).into_event().expect_err("it is none");
     assert!(matches!(error, Error::Dropped { sequence: 3, first: 3, end: 7, .. }), "{error}");
 }

@@ -48,9 +48,7 @@ fn the_journal_answers_as_a_naive_walk_does() {
                 0 => Vec::new(),
                 _ if random.below(60) == 0 => Vec::new(),
                 _ => {
-                    let near = |random: &mut Random| {
-                        sequence - 1 - random.below(sequence.min(4))
-                    };
+                    let near = |random: &mut Random| sequence - 1 - random.below(sequence.min(4));
                     let first = near(&mut random);
                     match merges > 0 && random.below(merges) == 0 {
                         true => vec![first, near(&mut random)],

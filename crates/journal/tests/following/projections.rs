@@ -147,9 +147,10 @@ fn the_state_as_of_a_sequence_or_a_time_is_that_of_the_prefix() {
         let beyond = projector.as_of_sequence(301);
         assert!(matches!(beyond, Err(Error::NoSuchEvent { .. })), "{beyond:?}");
     }
-    let states = disk.file_names().into_iter().filter(|name| {
-        name.extension().is_some_and(|extension| extension == "state")
-    });
+    let states = disk
+        .file_names()
+        .into_iter()
+        .filter(|name| name.extension().is_some_and(|extension| extension == "state"));
     assert_eq!(states.count(), 3 + 2 + 3, "three at most, of 300, 100, 150 and no events");
 }
 
@@ -197,8 +198,8 @@ fn checkpoints_of_another_version_or_damaged_ones_are_folded_again() {
     first.save().expect("saved");
     let history = journal.history();
     let options = ProjectorOptions::default();
-    let mut next = Projector::open(history, all(), Summing::<2>::default(), options.clone())
-        .expect("opened");
+    let mut next =
+        Projector::open(history, all(), Summing::<2>::default(), options.clone()).expect("opened");
     assert_eq!(next.end_sequence(), 0);
     next.update().expect("updated");
     assert_eq!(next.state(), first.state());
@@ -231,9 +232,10 @@ fn a_checkpoint_of_another_past_is_refused_until_it_is_forgotten() {
     let mut at_10 = projector(&journal, By::Sequence, ProjectorOptions::default());
     at_10.update().expect("updated");
     at_10.save().expect("saved");
-    let newest = left.file_names().into_iter().rfind(|name| {
-        name.extension().is_some_and(|extension| extension == "state")
-    });
+    let newest = left
+        .file_names()
+        .into_iter()
+        .rfind(|name| name.extension().is_some_and(|extension| extension == "state"));
     let newest = newest.expect("saved");
     let content = left.read_file(&newest);
 
@@ -269,10 +271,7 @@ fn an_event_that_cannot_be_applied_leaves_no_half_state() {
         assert_eq!(projector.end_sequence(), 12, "where it was saved last");
         assert_eq!(*projector.state(), folded(&journal, By::Sequence, 12));
     }
-    assert_eq!(
-        projector.as_of_sequence(13).expect("folded"),
-        folded(&journal, By::Sequence, 13)
-    );
+    assert_eq!(projector.as_of_sequence(13).expect("folded"), folded(&journal, By::Sequence, 13));
 }
 
 #[test]

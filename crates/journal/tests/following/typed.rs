@@ -75,9 +75,8 @@ fn a_payload_of_an_older_version_is_read_as_the_newest_one() {
     let opened = Opened { account: 6, limit: 9 };
     let event = NewEvent::typed(b"accounts", &opened, &mut buffer);
     append(&journal, &event, Durability::Durable);
-    let read = |sequence, kinds: &Kinds| {
-        journal.read(sequence).expect("read").decode::<Opened>(kinds)
-    };
+    let read =
+        |sequence, kinds: &Kinds| journal.read(sequence).expect("read").decode::<Opened>(kinds);
     assert_eq!(read(0, &new_kinds()).expect("brought up"), Opened { account: 5, limit: 100 });
     assert_eq!(read(1, &new_kinds()).expect("decoded"), opened);
 

@@ -4,9 +4,11 @@
 //! which others went with it, stands in the segment: from the last marked frame before, at most 63
 //! frames are walked over.
 
+use std::ops::Range;
+
 use super::{SealedIndex, SealedSegment};
 use crate::{
-    Error, Event, Malformed,
+    Digest, Error, Event, Malformed,
     digest::StoreKeys,
     format::{
         BLOCK_BYTES,
@@ -14,7 +16,7 @@ use crate::{
         reduced::{self, Item, Reduction, Step, locate, step},
     },
     read::RecordBytes,
-    segment::table::Table,
+    segment::table::{DROPPED, Table},
 };
 
 impl SealedSegment {
@@ -76,6 +78,40 @@ impl SealedSegment {
             offset = next;
         }
         Err(self.corrupt(offset, "what stands for an event is not where its index says"))
+    }
+
+    /// The first event of these that was dropped. Looks at the place of each.
+    pub(crate) fn first_dropped(&self, sequences: Range<u64>) -> Result<Option<u64>, Error> {
+        if !self.info.is_reduced {
+            return Ok(None);
+        }
+        let start = sequences.start.max(self.info.first_sequence);
+        for sequence in start..sequences.end.min(self.info.end_sequence) {
+            if self.offset_of(sequence)? == DROPPED {
+                return Ok(Some(sequence));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Digest of the frame that holds an event of this segment, or held it.
+    pub(crate) fn frame_digest(&self, sequence: u64) -> Result<Digest, Error> {
+        let lost = || self.corrupt(0, "no frame of a segment has one of its events");
+        if !self.info.is_reduced {
+            let event = self.read(sequence)?.ok_or_else(lost)?;
+            return Ok(self.frame_of(&event)?.0.digest);
+        }
+        match self.item_of(sequence)? {
+            Item::Frame(frame) => Ok(frame.header.digest),
+            Item::Stub(stub) => Ok(stub.header.digest),
+            Item::Gap(gap) => gap
+                .frames()
+                .find(|(_, first, count, _)| {
+                    (*first..first + u64::from(*count)).contains(&sequence)
+                })
+                .map(|(.., digest)| digest)
+                .ok_or_else(lost),
+        }
     }
 
     /// The error that says that an event was dropped, and with which others.
