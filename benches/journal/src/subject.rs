@@ -1,12 +1,12 @@
 //! What every store has to do, and who they are.
 //!
-//! A subject is an open store of a [`Contender`]. It takes events from a [`Workload`] by their number, and is asked for
-//! them by sequence: the number of the event, as numbers are appended in order from 0 (but by
-//! [`Subject::append_durably`], where threads come as they do).
+//! A subject is an open store of a [`Contender`]. It takes events from a [`Workload`] by their
+//! number, and is asked for them by sequence: the number of the event, as numbers are appended in
+//! order from 0 (but by [`Subject::append_durably`], where threads come as they do).
 //!
 //! Every peer runs with the settings that favour it; its file says which. `fjall` and `redb` keep an
-//! event under its sequence, with the stream as part of the value: they keep no index by stream, no
-//! chain, no digest. That is less than an event store does, and it is their best case.
+//! event under its sequence, with the stream as part of the value: no index by stream, no chain, no
+//! digest. That is less than an event store does, and it is their best case.
 
 mod batpak;
 mod fjall;

@@ -17,10 +17,7 @@
 
 pub(crate) mod segment;
 
-use std::{
-    path::PathBuf,
-    sync::{Arc, Mutex, MutexGuard},
-};
+use std::{path::PathBuf, sync::Arc};
 
 use icecore_disk::DiskFile;
 
@@ -31,6 +28,7 @@ use crate::{
     format::manifest::{DataSegment, SESSIONS_MAX, Session},
     journal::{Journal, Shared},
     kinds::reserved,
+    primitives::{Mutex, MutexGuard},
     segment::data_path,
 };
 

@@ -78,6 +78,12 @@ pub enum Error {
         /// The folder.
         folder: PathBuf,
     },
+    /// A folder for a new journal that is not empty.
+    #[error("{}: is not empty; choose a folder that is empty or not there yet", folder.display())]
+    NotEmpty {
+        /// The folder.
+        folder: PathBuf,
+    },
     /// Another process has the journal open for writing.
     #[error("{}: another process has the journal open for writing; end it, or read beside it", folder.display())]
     Locked {

@@ -118,11 +118,11 @@ impl Feed {
 
     /// What follows next, of all that is durable.
     pub(crate) fn next(&mut self) -> Result<Option<Followed>, Error> {
-        let mut end = self.history.durable_end();
-        if self.part.is_none() && self.position >= end {
-            // In a process that only reads, the end is where it was last seen.
-            end = self.history.refresh()?;
+        if let Some(followed) = self.next_below(self.history.durable_end())? {
+            return Ok(Some(followed));
         }
+        // In a process that only reads, that end was where it was last seen.
+        let end = self.history.refresh()?;
         self.next_below(end)
     }
 

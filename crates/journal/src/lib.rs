@@ -3,7 +3,7 @@
 mod append;
 mod batch;
 mod bulk;
-mod care;
+pub mod care;
 mod causality;
 mod checkpoint;
 mod control;

@@ -141,7 +141,7 @@ impl Journal {
         options: Options,
     ) -> Result<Self, Error> {
         let folder = folder.as_ref();
-        disk.create_folder(folder)?;
+        make_folder(&*disk, folder)?;
         if let Some(parent) = folder.parent() {
             let is_here = parent.as_os_str().is_empty();
             disk.sync_folder(if is_here { Path::new(".") } else { parent })?;
@@ -174,6 +174,15 @@ impl Journal {
         }
         let lock = take_lock(&*disk, folder)?;
         open_locked(disk, folder, options, lock)
+    }
+}
+
+/// Makes the folder of a journal; its name is durable before anything in it is acknowledged.
+pub(crate) fn make_folder(disk: &dyn Disk, folder: &Path) -> Result<(), Error> {
+    disk.create_folder(folder)?;
+    match folder.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        Some(parent) => Ok(disk.sync_folder(parent)?),
+        None => Ok(()),
     }
 }
 
@@ -291,10 +300,15 @@ fn open_locked(
     let spare: VecDeque<_> = give_out(&mut manifest).into();
     replace(&*disk, folder, &manifest)?;
     let mut report = report;
-    for path in leftovers {
-        disk.remove(&path)?;
-        report.removed_files.push(path);
+    for path in &leftovers {
+        disk.remove(path)?;
     }
+    if !leftovers.is_empty() {
+        disk.sync_folder(folder)?;
+        // The manifest on disk still knows them, in case that they were not removed.
+        manifest.pending.retain(|id| !leftovers.contains(&chain_path(folder, *id)));
+    }
+    report.removed_files = leftovers;
 
     let end = segment.table().end;
     let segment = Arc::new(segment);
@@ -397,8 +411,7 @@ impl Shared {
         let active = {
             let writer = self.writer.lock().expect("a writer that panicked ends all writing");
             // A roll without events leaves a new file that nobody has synced.
-            writer.segment.file().sync()?;
-            self.disk.sync_folder(&self.folder)?;
+            self.sync_in_order(std::slice::from_ref(writer.segment.file()), true)?;
             let info = closed(writer.segment.id, &writer.segment.table());
             ChainSegment { state: SegmentState::Active, bytes: 0, ..info }
         };

@@ -294,6 +294,9 @@ impl<'a> Nodes<'a> {
             return Ok(());
         }
         let wanted = block * FRAME_STRIDE..(block + 1) * FRAME_STRIDE;
+        for gap in self.catalog.gaps.iter().filter(|gap| wanted.contains(&(gap.end_frame - 1))) {
+            self.know(0, gap.end_frame - 1, gap.last);
+        }
         for segment in &self.catalog.segments {
             let frames = frames_of(segment);
             if wanted.contains(&frames.start) && frames.start > wanted.start {
@@ -364,11 +367,12 @@ impl NodeSource for Nodes<'_> {
             if let Some(known) = self.get(level, index) {
                 return Ok(known);
             }
-            if level > 0 {
-                let left = self.node(level - 1, 2 * index)?;
-                let right = self.node(level - 1, 2 * index + 1)?;
-                return Ok(crate::digest::node(&left, &right));
-            }
+        }
+        // Of a large node that a dropped frame completed, the left half is complete without it.
+        if level > 0 {
+            let left = self.node(level - 1, 2 * index)?;
+            let right = self.node(level - 1, 2 * index + 1)?;
+            return Ok(crate::digest::node(&left, &right));
         }
         let frames = index << level..(index + 1) << level;
         let is_hit = |gap: &&crate::format::manifest::Gap| {

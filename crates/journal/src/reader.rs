@@ -218,9 +218,10 @@ impl History {
             (writer.epoch == state.manifest.epoch).then(|| control.frontier().ok())?
         });
         let active = *state.manifest.chain.last().expect("a journal has a segment");
+        // A page that says no more than the manifest may still name the segment that was sealed since.
         let (durable_end, last_id) = match frontier {
             Some(Frontier { durable_end, active_segment, .. })
-                if durable_end >= active.end_sequence =>
+                if durable_end > active.end_sequence =>
             {
                 (durable_end, active_segment)
             }
@@ -377,6 +378,12 @@ impl History {
                 self.watermarks.advance(stage, end);
             }
         }
+    }
+
+    /// The manifest that a reader has read; `None` in the writer's own process.
+    pub(crate) fn manifest_read(&self) -> Option<Manifest> {
+        let follower = self.follower.as_ref()?;
+        Some(follower.state.lock().expect("nobody panics while following").manifest.clone())
     }
 
     /// Reads again after a file was gone, if the writer has replaced it.

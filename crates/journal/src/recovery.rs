@@ -31,7 +31,7 @@ use crate::{
         BLOCK_BYTES, FRAME_ALIGNMENT,
         frame::{FRAME_HEADER_BYTES, Frame, FrameHeader, FrameScratch},
         manifest::{ChainSegment, Manifest, SegmentState},
-        record::{Extent, Record, flags},
+        record::{self, Extent, Record, flags},
         segment_header::{ChainStart, Content, SEGMENT_HEADER_BYTES, SegmentHeader},
         walk::{Follow, Step, align, step},
     },
@@ -362,7 +362,8 @@ impl TailReader<'_> {
             let least = window.enough(offset)?;
             match step(window.at(offset, least)?, offset) {
                 Step::Frame { frame, next } => {
-                    if let Err(malformed) = table.end.accept(&frame, &self.keys, &mut scratch) {
+                    let accepted = table.end.accept(&frame, &self.keys, &mut scratch);
+                    if let Err(malformed) = accepted.and_then(|_| self.check_records(&frame)) {
                         bad = Some(malformed);
                         break;
                     }
@@ -399,6 +400,17 @@ impl TailReader<'_> {
             });
         }
         tail.segments.push(TailSegment { id, file, start, table, offset });
+        Ok(())
+    }
+
+    /// Whether every event can be read: the frame's digest leaves out their check values.
+    fn check_records(&self, frame: &Frame<'_>) -> Result<(), Malformed> {
+        let store_id = &self.identity.store_id;
+        for ((distance, bytes), sequence) in frame.records().zip(frame.header.base_sequence..) {
+            if !record::checks(bytes, store_id, sequence) {
+                return Err(Malformed::new(distance as u64, "an event does not check"));
+            }
+        }
         Ok(())
     }
 

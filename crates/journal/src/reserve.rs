@@ -5,11 +5,11 @@
 //! the file is removed and it is tried once more. Opening on a full disk uses it first. The file is
 //! made again when there is room.
 
-use std::{io, path::Path, sync::Mutex};
+use std::{io, path::Path};
 
 use icecore_disk::{Access, Disk};
 
-use crate::{Error, journal::Shared};
+use crate::{Error, journal::Shared, primitives::Mutex};
 
 /// Name of the file.
 pub(crate) const RESERVE_NAME: &str = "reserve";

@@ -3,7 +3,7 @@
 //! An event states its kind and the version of its payload; [`Kinds`] brings older versions up to
 //! the one that the program knows.
 
-use crate::{Batch, Error, Event, Kinds, NewEvent, Payload};
+use crate::{Batch, Error, Event, Kinds, NewEvent, Payload, history::History};
 
 impl<'a> NewEvent<'a> {
     /// An event of a payload's kind. `buffer` takes the payload's bytes; what it held is gone.
@@ -29,11 +29,23 @@ impl Event {
     ///
     /// # Errors
     /// [`Error::Kind`] if it is of another kind, is newer than `P`, or does not decode;
-    /// [`Error::Unfit`] if it lies in an extent.
+    /// [`Error::Unfit`] if it lies in an extent: see [`History::decode`].
     pub fn decode<P: Payload>(&self, kinds: &Kinds) -> Result<P, Error> {
         if self.is_payload_in_extent() {
-            return Err(Error::Unfit { what: "the payload lies in an extent: read it there" });
+            return Err(Error::Unfit {
+                what: "the payload lies in an extent: decode it through the journal",
+            });
         }
         Ok(kinds.decode(self.kind(), self.payload_version(), self.payload())?)
+    }
+}
+
+impl History {
+    /// The payload of an event as a `P`, wherever it lies.
+    ///
+    /// # Errors
+    /// As [`Event::decode`]; what reading an extent says.
+    pub fn decode<P: Payload>(&self, event: &Event, kinds: &Kinds) -> Result<P, Error> {
+        Ok(kinds.decode(event.kind(), event.payload_version(), &self.payload(event)?)?)
     }
 }

@@ -87,6 +87,9 @@ pub struct Verified {
     pub indexes: u64,
 }
 
+/// Said of a frame that is not the next one.
+pub(crate) const MISSING: &str = "events before a frame are missing";
+
 /// Ends the work when whoever is told wants that.
 pub(crate) fn tell(report: &mut Report<'_>, progress: &WorkProgress) -> Result<(), Error> {
     match report(progress) {
@@ -169,6 +172,9 @@ impl History {
                     Found::Frame { offset, frame } => {
                         if frame.header.end_sequence() > durable_end {
                             return Ok(ControlFlow::Break(()));
+                        }
+                        if walker.missing.is_some() {
+                            return Err(part.corrupt(offset, MISSING));
                         }
                         mountain.push(frame.header.digest, |_, _, _| {});
                         heads.compare(self, walker, &mountain)?;

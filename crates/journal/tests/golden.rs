@@ -16,6 +16,8 @@ use icecore_journal::{
 };
 
 const EVENTS: u64 = 240;
+/// Of one event more, whose payload lies in an extent.
+const LARGE_BYTES: usize = 150_000;
 
 fn golden_folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata/journal/v1")
@@ -26,6 +28,7 @@ fn options() -> Options {
         background: false,
         segment_bytes_max: 64 << 10,
         stream_heads_max: 1 << 10,
+        reserve_bytes: 0,
         ..Options::default()
     }
 }
@@ -88,6 +91,9 @@ fn write(disk: Arc<dyn Disk>, folder: &Path) {
         assert_eq!(receipt.first_sequence, number);
         number = receipt.end_sequence();
     }
+    let large: Vec<u8> = (0..LARGE_BYTES).map(|at| (at * 7) as u8).collect();
+    let batch = Batch::of(&NewEvent::new(b"large", 9, &large)).expect("fits");
+    journal.append(&batch, &AppendOptions::default()).expect("appended");
     let empty = Batch::of(&NewEvent::new(b"stream-0", 1, b"")).expect("fits");
     let options = AppendOptions {
         gates: &[&NoEmptyPayloads],
@@ -144,7 +150,11 @@ fn a_journal_of_version_1_is_read_and_goes_on() {
         fs::copy(&path, folder.path().join(path.file_name().expect("a file"))).expect("copied");
     }
     let reader = Reader::open(folder.path()).expect("read");
-    assert_eq!(reader.end(), EVENTS + 1, "the denial is one, too");
+    assert_eq!(reader.end(), EVENTS + 2, "the large one and the denial are events, too");
+    let large = reader.read(EVENTS).expect("read");
+    let payload_of_large = reader.payload(&large).expect("read");
+    assert_eq!(payload_of_large.len(), LARGE_BYTES);
+    assert!((0..LARGE_BYTES).all(|at| payload_of_large[at] == (at * 7) as u8));
     for number in 0..EVENTS {
         let event = reader.read(number).expect("read");
         assert_eq!(event.payload(), payload(number));
@@ -158,5 +168,5 @@ fn a_journal_of_version_1_is_read_and_goes_on() {
     assert!(journal.recovery().was_clean);
     let again = Batch::of(&NewEvent::new(b"stream-0", 0, b"more")).expect("fits");
     let receipt = journal.append(&again, &AppendOptions::default()).expect("appended");
-    assert_eq!((receipt.first_sequence, receipt.stream_versions[0]), (EVENTS + 1, EVENTS / 4));
+    assert_eq!((receipt.first_sequence, receipt.stream_versions[0]), (EVENTS + 2, EVENTS / 4));
 }

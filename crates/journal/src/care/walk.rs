@@ -34,7 +34,8 @@ const READ_BYTES: usize = 1 << 20;
 /// What a walk comes upon.
 #[derive(Debug)]
 pub(crate) enum Found<'a> {
-    /// A frame whose digest is that of its content. `Walker::follow` is behind it.
+    /// A frame whose digest is that of its content. `Walker::follow` is behind it, and
+    /// `Walker::missing` says which events before it are missing.
     Frame { offset: u64, frame: Frame<'a> },
     /// A head mark.
     Mark { offset: u64, mark: HeadMark },
@@ -55,7 +56,7 @@ pub(crate) struct Walker<'k> {
     keys: &'k StoreKeys,
     /// What has to come next.
     pub(crate) follow: Follow,
-    /// Whether events before the last frame that was given are missing, and how many.
+    /// Events that are missing before the last frame that was given.
     pub(crate) missing: Option<Range<u64>>,
     hasher: LeafHasher,
     leaves: Vec<Digest>,
@@ -150,7 +151,7 @@ impl<'k> Walker<'k> {
         let mut root = roots.iter();
         let mut judged = Judged::All;
         for item in items {
-            let found = match item {
+            let mark = match item {
                 Item::Mark(offset, mark) => Found::Mark { offset: *offset, mark: *mark },
                 Item::Frame(offset, frame) => {
                     let root = root.next().expect("a root for each frame");
@@ -164,24 +165,29 @@ impl<'k> Walker<'k> {
                         judged = Judged::BadAt(*offset, "a frame lies where a later one belongs");
                         break;
                     }
-                    self.missing = None;
-                    let problem = before.check_place(&frame.header).err();
-                    if frame.header.base_sequence > before.sequence {
-                        self.missing = Some(before.sequence..frame.header.base_sequence);
-                    }
-                    self.follow = before.after(&frame.header);
-                    let problem = problem.map(|malformed| malformed.what);
-                    if let Some(what) = problem.or(self.check_events(frame)) {
+                    let is_next = frame.header.base_sequence == before.sequence;
+                    self.missing =
+                        (!is_next).then_some(before.sequence..frame.header.base_sequence);
+                    let misplaced = before.check_place(&frame.header).err().filter(|_| is_next);
+                    let misplaced = misplaced.map(|malformed| malformed.what);
+                    if let Some(what) = misplaced.or(self.check_events(frame)) {
                         let found = Found::Problem { offset: *offset, bytes: 0, what };
                         if visit(self, found)?.is_break() {
                             judged = Judged::Ended;
                             break;
                         }
                     }
-                    Found::Frame { offset: *offset, frame: *frame }
+                    self.follow = before.after(&frame.header);
+                    if visit(self, Found::Frame { offset: *offset, frame: *frame })?.is_break() {
+                        // A frame that nobody wanted has not been walked past.
+                        self.follow = before;
+                        judged = Judged::Ended;
+                        break;
+                    }
+                    continue;
                 }
             };
-            if visit(self, found)?.is_break() {
+            if visit(self, mark)?.is_break() {
                 judged = Judged::Ended;
                 break;
             }

@@ -10,7 +10,7 @@ use std::{
     borrow::Cow,
     collections::BTreeMap,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, OnceLock},
+    sync::{Arc, OnceLock},
 };
 
 use icecore_disk::{Access, Disk, DiskFile, Mapping};
@@ -18,6 +18,7 @@ use icecore_disk::{Access, Disk, DiskFile, Mapping};
 use crate::{
     Error,
     format::manifest::{DataSegment, Manifest},
+    primitives::Mutex,
     segment::data_path,
 };
 

@@ -10,7 +10,7 @@
 //!    not. Until then their ids are known as given out.
 
 use std::sync::{
-    Arc, Mutex, MutexGuard,
+    Arc,
     atomic::{AtomicU64, AtomicUsize, Ordering},
 };
 
@@ -26,6 +26,7 @@ use crate::{
         walk::align,
     },
     journal::Shared,
+    primitives::{Mutex, MutexGuard},
     segment::data_path,
 };
 

@@ -256,3 +256,34 @@ fn questions_about_dropped_ancestors_and_children_name_the_gap() {
     assert!(is_gap(causality.branch_heads(3).expect_err("children may have been dropped")));
     assert_eq!(causality.branch_heads(1990).expect("all behind the gap"), [1999]);
 }
+
+/// A segment was sealed when all of it and nothing behind it was durable, and readers looked for the
+/// new one behind the old one.
+#[test]
+fn a_reader_looks_for_the_new_segment_behind_the_one_that_was_just_sealed() {
+    let journal = journal(1);
+    let disk = Arc::clone(&journal.history().disk);
+    let reader = crate::Reader::open_on(disk, Path::new("/journal")).expect("opened");
+    let mut subscription =
+        crate::Subscription::from(reader.history(), Query::new(By::Sequence), 0).expect("opened");
+    let mut taken = 0;
+    let mut take = |subscription: &mut crate::Subscription| {
+        while let Some(followed) = subscription.next(std::time::Duration::ZERO).expect("read") {
+            assert_eq!(followed.into_event().expect("kept").sequence(), taken);
+            taken += 1;
+        }
+        taken
+    };
+    let append = |durability| {
+        let event = NewEvent::new(b"stream", 1, &[7; 20_000]);
+        let options = AppendOptions { durability, ..AppendOptions::default() };
+        journal.append(&Batch::of(&event).expect("fits"), &options).expect("appended");
+    };
+    for _ in 0..40 {
+        append(crate::Durability::Durable);
+        assert_eq!(take(&mut subscription), journal.durable_end());
+        append(crate::Durability::Written);
+        while journal.shared.seal_oldest().expect("sealed") {}
+        assert_eq!(take(&mut subscription), journal.durable_end());
+    }
+}

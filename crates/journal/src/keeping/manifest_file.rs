@@ -130,8 +130,8 @@ impl Shared {
             }
             Err(Failed::Before(error)) => Err(error),
             Err(Failed::Unknown(error)) => {
-                self.watermarks.poison(&error);
-                Err(error)
+                let poisoned = self.watermarks.poison(&error);
+                Err(if matches!(error, Error::Fenced { .. }) { error } else { poisoned })
             }
         }
     }

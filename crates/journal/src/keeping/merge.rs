@@ -13,7 +13,7 @@ use crate::{
     format::manifest::{ChainSegment, Manifest, SegmentState},
     index::{IndexFile, MergeError, merge},
     journal::Shared,
-    keeping::seal::publish_index,
+    keeping::seal::{publish_index, write_index},
     segment::{Segment, group::Group, index_path, table::Identity},
 };
 
@@ -81,30 +81,61 @@ impl Shared {
     /// Merges until no [`FAN`] neighbours of one size are left.
     pub(crate) fn merge_indexes(&self) -> Result<(), Error> {
         let _one = self.keeper.sealing.lock().expect("a seal that panicked ends sealing");
+        let mut remade = Vec::new();
         while let Some(ids) = self.next_to_merge() {
-            let files: Vec<_> = ids
-                .iter()
-                .map(|(first, last)| {
-                    let path = index_path(&self.folder, *first, *last);
-                    let mapping = self.disk.open(&path, Access::Read)?.map()?;
-                    IndexFile::open(mapping).map_err(|malformed| malformed.in_file(&path, 0))
-                })
-                .collect::<Result<_, Error>>()?;
-            let (first, last) = (ids[0].0, ids[ids.len() - 1].1);
-            let path = index_path(&self.folder, first, last);
-            publish_index(&*self.disk, &path, |sink| {
-                let inputs: Vec<_> = files.iter().collect();
-                merge(&inputs, sink).map_err(|error| match error {
-                    MergeError::Sink(error) => error,
-                    MergeError::Malformed { input, malformed } => {
-                        let (first, last) = ids[input];
-                        malformed.in_file(&index_path(&self.folder, first, last), 0)
-                    }
-                })
-            })?;
+            match self.merge_files(&ids) {
+                // Once: what is still wrong then is not the index files.
+                Err(Error::Corrupt { .. }) if !remade.contains(&ids) => {
+                    self.remake_indexes(&ids)?;
+                    remade.push(ids);
+                }
+                merged => merged?,
+            }
             let manifest = self.manifest.lock().expect("nobody panics while holding it").clone();
             let groups = find_groups(&*self.disk, &self.folder, &manifest, &self.identity);
             self.change_catalog(|catalog| catalog.groups = groups);
+        }
+        Ok(())
+    }
+
+    /// Writes one index file over those with these segment ids.
+    fn merge_files(&self, ids: &[(u32, u32)]) -> Result<(), Error> {
+        let files: Vec<_> = ids
+            .iter()
+            .map(|(first, last)| {
+                let path = index_path(&self.folder, *first, *last);
+                let mapping = self.disk.open(&path, Access::Read)?.map()?;
+                IndexFile::open(mapping).map_err(|malformed| malformed.in_file(&path, 0))
+            })
+            .collect::<Result<_, Error>>()?;
+        let (first, last) = (ids[0].0, ids[ids.len() - 1].1);
+        publish_index(&*self.disk, &index_path(&self.folder, first, last), |sink| {
+            let inputs: Vec<_> = files.iter().collect();
+            merge(&inputs, sink).map_err(|error| match error {
+                MergeError::Sink(error) => error,
+                MergeError::Malformed { input, malformed } => {
+                    let (first, last) = ids[input];
+                    malformed.in_file(&index_path(&self.folder, first, last), 0)
+                }
+            })
+        })
+    }
+
+    /// Makes index files anew of which one is wrong: those of segments from the segments, and those
+    /// of groups by merging again.
+    fn remake_indexes(&self, ids: &[(u32, u32)]) -> Result<(), Error> {
+        let catalog = self.catalog();
+        for (first, last) in ids {
+            if first != last {
+                self.disk.remove(&index_path(&self.folder, *first, *last))?;
+                continue;
+            }
+            let sealed = catalog.segments.iter().find_map(|segment| match segment {
+                Segment::Sealed(sealed) if sealed.info.id == *first => Some(sealed),
+                _ => None,
+            });
+            let table = sealed.expect("chosen from this catalog").scan()?;
+            write_index(&*self.disk, &self.folder, &self.identity, *first, &table)?;
         }
         Ok(())
     }

@@ -4,6 +4,24 @@ use icecore_journal::{KindError, Kinds, Payload, PayloadError};
 
 use super::*;
 
+/// A text of any size.
+#[derive(Debug, PartialEq)]
+struct Note(Vec<u8>);
+
+impl Payload for Note {
+    const KIND: u16 = 9;
+    const VERSION: u16 = 1;
+    const NAME: &'static str = "note";
+
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.extend(&self.0);
+    }
+
+    fn decode(bytes: &[u8]) -> Result<Self, PayloadError> {
+        Ok(Self(bytes.to_vec()))
+    }
+}
+
 /// An account was opened; version 1 had no limit.
 #[derive(Debug, PartialEq)]
 struct OpenedOld(u64);
@@ -86,4 +104,24 @@ fn a_payload_of_an_older_version_is_read_as_the_newest_one() {
     append(&journal, &NewEvent::new(b"accounts", 8, b""), Durability::Durable);
     let other = read(2, &new_kinds());
     assert!(matches!(other, Err(Error::Kind(KindError::OtherKind { found: 8, .. }))));
+}
+
+#[test]
+fn a_large_payload_is_decoded_where_it_lies() {
+    let disk = SimulatedDisk::new(1);
+    let kinds = Kinds::builder().register::<Note>().build().expect("sound");
+    let create = CreateOptions::default();
+    let journal = Journal::create_on(shared(&disk), FOLDER, create, options()).expect("created");
+    let notes = [Note(vec![1; 100]), Note(vec![2; 300_000])];
+    let mut batch = Batch::new();
+    for note in &notes {
+        batch.push_typed(b"notes", note).expect("fits");
+    }
+    journal.append(&batch, &AppendOptions::default()).expect("appended");
+    for (sequence, note) in (0..).zip(&notes) {
+        let event = journal.read(sequence).expect("read");
+        assert_eq!(journal.decode::<Note>(&event, &kinds).expect("decoded"), *note);
+    }
+    let refused = journal.read(1).expect("read").decode::<Note>(&kinds);
+    assert!(matches!(refused, Err(Error::Unfit { .. })), "{refused:?}");
 }
