@@ -29,6 +29,9 @@ pub(crate) enum Command {
     ProgramAccounts(commands::program_accounts::Options),
     /// List the token accounts of a mint, largest first
     TokenHolders(commands::token_holders::Options),
+    /// Look into a journal, check, save and copy it
+    #[command(subcommand)]
+    Journal(commands::journal::JournalCommand),
     /// Show what would run, and what the machine offers
     #[command(subcommand)]
     Debug(commands::debug::DebugCommand),

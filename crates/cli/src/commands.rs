@@ -6,6 +6,7 @@ pub(crate) mod debug;
 pub(crate) mod diff;
 pub(crate) mod export;
 pub(crate) mod inspect;
+pub(crate) mod journal;
 pub(crate) mod ls;
 pub(crate) mod program_accounts;
 pub(crate) mod stats;
@@ -34,6 +35,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<Exit, Failure> {
         }
         Command::ProgramAccounts(options) => program_accounts::run(common, &options),
         Command::TokenHolders(options) => token_holders::run(common, &options),
+        Command::Journal(command) => journal::run(common, &command),
         Command::Debug(command) => debug::run(common, &command),
         Command::Completions(options) => completions::run(&options),
     }

@@ -41,6 +41,8 @@ pub(crate) enum Failure {
     #[error(transparent)]
     Restore(#[from] Error),
     #[error(transparent)]
+    Journal(#[from] icecore_journal::Error),
+    #[error(transparent)]
     Disk(#[from] icecore_disk::Error),
     #[error("cannot write the answer: {0}")]
     Output(#[from] io::Error),
@@ -48,6 +50,19 @@ pub(crate) enum Failure {
     Usage(String),
     #[error("{0}")]
     Damaged(String),
+}
+
+fn journal_exit(error: &icecore_journal::Error) -> Exit {
+    use icecore_journal::Error;
+    match error {
+        Error::Corrupt { .. } | Error::Damaged { .. } | Error::Rewritten { .. } => Exit::Bad,
+        Error::NoJournal { .. } | Error::NotEmpty { .. } | Error::Unfit { .. } => Exit::Usage,
+        Error::NoSuchEvent { .. } | Error::Dropped { .. } | Error::NoIndex { .. } => {
+            Exit::Incomplete
+        }
+        Error::Interrupted => Exit::Interrupted,
+        _ => Exit::System,
+    }
 }
 
 impl Failure {
@@ -63,6 +78,7 @@ impl Failure {
                 Error::Interrupted => Exit::Interrupted,
                 _ => Exit::System,
             },
+            Self::Journal(error) => journal_exit(error),
             Self::Disk(_) | Self::Output(_) => Exit::System,
             Self::Usage(_) => Exit::Usage,
             Self::Damaged(_) => Exit::Bad,

@@ -15,6 +15,7 @@
 
 mod args;
 mod commands;
+mod dates;
 mod document;
 mod exit;
 mod filters;

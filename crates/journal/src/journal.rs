@@ -13,7 +13,7 @@ use crate::{
     extents::{DATA_SEGMENT_BYTES_END, EXTENT_ALIGNMENT, room::DataRoom},
     format::{BLOCK_BYTES, manifest::Manifest},
     history::History,
-    keeping::Keeper,
+    keeping::{Keeper, retire::Retiring},
     kinds::Kinds,
     primitives::{Mutex, MutexGuard},
     recovery::Recovery,
@@ -139,6 +139,8 @@ pub(crate) struct Shared {
     pub(crate) reserve: Reserve,
     pub(crate) control: ControlWriter,
     pub(crate) keeper: Keeper,
+    /// One at a time drops events, rewrites segments, or removes what was replaced.
+    pub(crate) retiring: Mutex<Retiring>,
     pub(crate) recovery: Recovery,
     pub(crate) signing: Mutex<Signing>,
     /// Held as long as the journal is open, though tickets may live longer.

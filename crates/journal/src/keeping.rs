@@ -3,6 +3,7 @@
 
 pub(crate) mod manifest_file;
 pub(crate) mod merge;
+pub(crate) mod retire;
 pub(crate) mod seal;
 pub(crate) mod threads;
 

@@ -9,6 +9,7 @@ mod checkpoint;
 mod control;
 mod cursor;
 mod digest;
+mod dropping;
 mod error;
 mod extent_digest;
 mod extents;
@@ -56,6 +57,7 @@ pub use causality::{Ancestors, Causality, CausalityError, Descendants, Graph, No
 pub use control::ControlError;
 pub use cursor::{Cursor, CursorStatus};
 pub use digest::{Digest, StoreId};
+pub use dropping::{DropReport, DropRule, GAPS_STREAM, GapFile, GapRecord};
 pub use error::{Error, Malformed};
 pub use extents::{DATA_SEGMENT_BYTES_END, read::ExtentReader, writer::ExtentWriter};
 pub use feed::{Dropped, Followed};

@@ -10,7 +10,12 @@ use std::{ops::Range, sync::Arc};
 
 use crate::{
     Digest, Error, Event, Receipt,
-    format::{frame::FrameHeader, record::Record},
+    format::{
+        fields::array_at,
+        frame::{FRAME_HEADER_BYTES, Frame, FrameHeader, FrameScratch},
+        record::Record,
+        reduced::{Fate, Item, Stub},
+    },
     history::History,
     index::IndexKind,
     keys::{IndexKeys, StreamId},
@@ -84,10 +89,19 @@ impl History {
         id: &StreamId,
         stream: &[u8],
     ) -> Result<Option<Event>, Error> {
+        self.last_in_stream_below(id, stream, u64::MAX)
+    }
+
+    /// The last event of a stream below a sequence.
+    pub(crate) fn last_in_stream_below(
+        &self,
+        id: &StreamId,
+        stream: &[u8],
+        end: u64,
+    ) -> Result<Option<Event>, Error> {
         let catalog = self.catalog();
         let key = IndexKeys::stream(id);
-        let mut search =
-            Search::new(Arc::clone(&catalog), IndexKind::Stream, key, 0..u64::MAX, true);
+        let mut search = Search::new(Arc::clone(&catalog), IndexKind::Stream, key, 0..end, true);
         while let Some(sequence) = search.next()? {
             match catalog.read(&self.identity, sequence) {
                 Ok(Some(event)) if event.stream() == stream => return Ok(Some(event)),
@@ -116,7 +130,8 @@ impl History {
                 Err(Error::Dropped { .. }) => continue,
                 frame => frame?,
             };
-            let frame = frame.frame();
+            // The receipt needs all events of the request.
+            let Some(frame) = frame.frame() else { continue };
             let annex = frame.annex().map_err(|_| self.lost(sequence))?;
             if let Some((request, known)) = annex.idempotency
                 && known == key
@@ -142,7 +157,7 @@ impl History {
         }
     }
 
-    /// The whole frame that holds an event.
+    /// The frame that holds an event, or what is left of it.
     pub(crate) fn frame_bytes(
         &self,
         catalog: &Catalog,
@@ -152,6 +167,15 @@ impl History {
         match &catalog.segments[place] {
             Segment::Sealed(segment) => {
                 let event = segment.read(sequence)?.ok_or_else(|| self.lost(sequence))?;
+                if segment.info.is_reduced
+                    && let Item::Stub(stub) = segment.item_of(sequence)?
+                {
+                    if !stub.is_authentic(&self.store_keys, &mut FrameScratch::default()) {
+                        let what = "what is left of a frame is not what its digest says";
+                        return Err(segment.corrupt(0, what));
+                    }
+                    return Ok(FrameBytes { bytes: stub.bytes().to_vec(), is_stub: true });
+                }
                 let (header, start) = segment.frame_of(&event)?;
                 let (start, end) = (start as usize, start as usize + header.frame_bytes as usize);
                 let bytes = segment
@@ -169,7 +193,7 @@ impl History {
                     table.frame_of(sequence).ok_or_else(|| self.lost(sequence))?.offset
                 };
                 let offset = u64::from(offset);
-                let mut bytes = vec![0; crate::format::frame::FRAME_HEADER_BYTES];
+                let mut bytes = vec![0; FRAME_HEADER_BYTES];
                 segment.read_exactly(offset, &mut bytes)?;
                 let header = FrameHeader::decode(bytes.first_chunk().expect("read just now"))
                     .map_err(|malformed| malformed.in_file(segment.path(), offset))?;
@@ -181,24 +205,60 @@ impl History {
     }
 
     fn sound_frame(&self, bytes: Vec<u8>) -> Result<FrameBytes, (u64, &'static str)> {
-        let frame = crate::format::frame::Frame::decode(&bytes)
-            .map_err(|malformed| (malformed.at, malformed.what))?;
-        let mut scratch = crate::format::frame::FrameScratch::default();
-        if !frame.is_authentic(&self.store_keys, &mut scratch) {
+        let frame = Frame::decode(&bytes).map_err(|malformed| (malformed.at, malformed.what))?;
+        if !frame.is_authentic(&self.store_keys, &mut FrameScratch::default()) {
             return Err((0, "a frame's content is not what its digest says"));
         }
-        Ok(FrameBytes { bytes })
+        Ok(FrameBytes { bytes, is_stub: false })
     }
 }
 
-/// A frame that was read and found sound.
+/// A frame that was read and found sound, or what is left of one.
 #[derive(Debug)]
 pub(crate) struct FrameBytes {
-    pub(crate) bytes: Vec<u8>,
+    bytes: Vec<u8>,
+    is_stub: bool,
 }
 
 impl FrameBytes {
-    pub(crate) fn frame(&self) -> crate::format::frame::Frame<'_> {
-        crate::format::frame::Frame::decode(&self.bytes).expect("found sound when it was read")
+    /// The frame, if it is whole.
+    pub(crate) fn frame(&self) -> Option<Frame<'_>> {
+        let decode = || Frame::decode(&self.bytes).expect("found sound when it was read");
+        (!self.is_stub).then(decode)
+    }
+
+    fn stub(&self) -> Stub<'_> {
+        Stub::decode(&self.bytes).expect("found sound when it was read")
+    }
+
+    pub(crate) fn header(&self) -> FrameHeader {
+        self.frame().map_or_else(|| self.stub().header, |frame| frame.header)
+    }
+
+    /// The header as it is stored.
+    pub(crate) fn stored_header(&self) -> [u8; FRAME_HEADER_BYTES] {
+        match self.is_stub {
+            true => *self.stub().header_bytes(),
+            false => array_at(&self.bytes, 0),
+        }
+    }
+
+    /// Leaves of the frame's Merkle tree.
+    pub(crate) fn leaves(&self, scratch: &mut FrameScratch) {
+        match self.frame() {
+            Some(frame) => frame.leaves(&mut scratch.hasher, &mut scratch.leaves),
+            None => self.stub().leaves(&mut scratch.leaves),
+        }
+    }
+
+    /// The record of one of its events, if that is there.
+    pub(crate) fn record(&self, index: usize) -> Option<&[u8]> {
+        match self.frame() {
+            Some(frame) => frame.records().nth(index).map(|(_, record)| record),
+            None => match self.stub().fates().nth(index)? {
+                Fate::Kept(record) => Some(record),
+                Fate::Dropped(..) => None,
+            },
+        }
     }
 }

@@ -259,6 +259,7 @@ pub(crate) fn make(
         data: Vec::new(),
         gaps: Vec::new(),
         sessions: Vec::new(),
+        retired: Vec::new(),
     };
     give_out(&mut manifest);
     replace(disk, folder, &manifest)
@@ -346,6 +347,7 @@ fn open_locked(
         keeper: Keeper::default(),
         recovery: report,
         signing: Mutex::default(),
+        retiring: Mutex::default(),
         options,
         lock: Mutex::new(Some(lock)),
     });
@@ -353,6 +355,8 @@ fn open_locked(
     let removed = shared.finish_sessions()?;
     let own = Arc::get_mut(&mut shared).expect("no thread and no caller has it yet");
     own.recovery.removed_files.extend(removed);
+    // Should there be no room now, the next drop does it.
+    let _ = shared.finish_dropping();
     let threads = match shared.options.background {
         true => threads::start(&shared),
         false => Vec::new(),

@@ -214,7 +214,9 @@ impl TailReader<'_> {
             };
             match (id("chain-", ".seg"), id("data-", ".seg")) {
                 (Some(id), _) => {
-                    manifest.pending.contains(&id) || manifest.chain.iter().any(|at| at.id == id)
+                    manifest.pending.contains(&id)
+                        || manifest.chain.iter().any(|at| at.id == id)
+                        || manifest.retired.iter().any(|at| at.id == id)
                 }
                 (_, Some(id)) => {
                     manifest.pending.contains(&id) || manifest.data.iter().any(|at| at.id == id)

@@ -4,7 +4,6 @@
 //! the damage is shown, then the damage is told.
 
 mod bank;
-mod dates;
 mod frames;
 mod manifest;
 mod members;

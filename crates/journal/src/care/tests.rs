@@ -304,7 +304,7 @@ fn a_sound_journal_has_no_findings_live_killed_or_closed() {
     journal.sync().expect("synced");
     append(&journal, 2400, Durability::Written);
     assert!(journal.catalog().segments.len() > 4);
-    for disk in [disk.clone(), disk.kill(), disk.power_loss(1)] {
+    for disk in [disk.clone(), disk.kill(), disk.power_loss(1), disk.power_loss(2)] {
         let checked = check_all(&disk, FOLDER);
         assert_eq!(checked.damage, 0, "{:?}", checked.findings);
         assert!(checked.heads_compared >= 1 && checked.indexes > 2, "{checked:?}");
@@ -341,7 +341,7 @@ fn a_check_tells_every_kind_of_damage_and_goes_on() {
         checked.findings.iter().any(|at| at.path == path && at.what.contains(what))
     };
     assert!(is_told(&path(0), "events 39 to 41 are missing"), "{:#?}", checked.findings);
-    assert!(is_told(&index_path(folder, id(1), id(1)), "index"), "{:#?}", checked.findings);
+    assert!(is_told(&index_path(folder, id(1), id(1)), "scanned"), "{:#?}", checked.findings);
     assert!(is_told(&path(2), "header"), "{:#?}", checked.findings);
     assert!(is_told(&path(3), "not there"), "{:#?}", checked.findings);
     assert!(is_told(&path(4), "too short"), "{:#?}", checked.findings);

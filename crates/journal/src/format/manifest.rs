@@ -27,7 +27,7 @@ mod tests;
 
 pub(crate) use segments::{
     ChainSegment, DataSegment, Gap, KindName, Lineage, REASON_BYTES_MAX, REPLACED_BY_MAX,
-    SegmentState, Session,
+    Retired, SegmentState, Session,
 };
 
 /// Bytes of a manifest at most.
@@ -38,6 +38,8 @@ pub(crate) const SEGMENTS_MAX: usize = 1 << 20;
 pub(crate) const GAPS_MAX: usize = 1 << 16;
 /// Ids given out to files that are being made, at most.
 pub(crate) const PENDING_MAX: usize = 1024;
+/// Files at most that were replaced and are still there.
+pub(crate) const RETIRED_MAX: usize = 1 << 16;
 /// Bulk sessions at most that are begun and neither adopted nor aborted.
 pub(crate) const SESSIONS_MAX: usize = 1024;
 /// Registered kinds at most.
@@ -85,6 +87,9 @@ pub(crate) struct Manifest {
     pub(crate) gaps: Vec<Gap>,
     /// Bulk sessions that are begun and neither adopted nor aborted.
     pub(crate) sessions: Vec<Session>,
+    /// Files that were replaced and are removed when nobody reads them any more, in the order in
+    /// which they were replaced.
+    pub(crate) retired: Vec<Retired>,
 }
 
 /// What keys the hashes of stream keys: who does not know it cannot make them collide.
@@ -122,6 +127,7 @@ impl Manifest {
         put_list(&mut out, &self.data);
         put_list(&mut out, &self.gaps);
         put_list(&mut out, &self.sessions);
+        put_list(&mut out, &self.retired);
         sealed::finish(out, &FILE)
     }
 
@@ -146,6 +152,7 @@ impl Manifest {
             data: Vec::new(),
             gaps: Vec::new(),
             sessions: Vec::new(),
+            retired: Vec::new(),
         };
         if pieces.flag()? {
             manifest.lineage = Some(Lineage::take(&mut pieces)?);
@@ -157,6 +164,7 @@ impl Manifest {
         manifest.data = pieces.list(SEGMENTS_MAX)?;
         manifest.gaps = pieces.list(GAPS_MAX)?;
         manifest.sessions = pieces.list(SESSIONS_MAX)?;
+        manifest.retired = pieces.list(RETIRED_MAX)?;
         pieces.end()?;
         manifest.check()?;
         Ok(manifest)

@@ -26,7 +26,7 @@ pub(crate) mod fuzzing;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use gap::{Gap, GapBuilder};
+pub(crate) use gap::{GAP_FRAME_BYTES, Gap, GapBuilder, gap_bytes};
 pub(crate) use stub::{Fate, Stub, locate};
 
 use crate::{
@@ -165,13 +165,15 @@ pub(crate) enum Step<'a> {
     Bad(Malformed),
 }
 
+type Decode = fn(&[u8]) -> Result<Item<'_>, Malformed>;
+
 /// Looks at the bytes that lie at `offset` (a multiple of 8) of a segment, behind its reductions.
 pub(crate) fn step(bytes: &[u8], offset: u64) -> Step<'_> {
     debug_assert_eq!(offset % FRAME_ALIGNMENT, 0);
     let Some((magic, _)) = bytes.split_first_chunk::<4>() else {
         return Step::Needs(FRAME_HEADER_BYTES);
     };
-    let (length, decode): (_, fn(&[u8]) -> Result<Item<'_>, Malformed>) = match *magic {
+    let (length, decode): (_, Decode) = match *magic {
         FRAME_MAGIC => (frame_length(bytes), |bytes| Frame::decode(bytes).map(Item::Frame)),
         stub::STUB_MAGIC => (stub::length(bytes), |bytes| Stub::decode(bytes).map(Item::Stub)),
         gap::GAP_MAGIC => (gap::length(bytes), |bytes| Gap::decode(bytes).map(Item::Gap)),

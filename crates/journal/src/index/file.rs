@@ -54,6 +54,13 @@ impl<B: Deref<Target = [u8]>> IndexFile<B> {
         &self.trailer.covers
     }
 
+    /// Whether the page that holds a byte of the file checks, so that readers believe it.
+    pub(crate) fn is_believed(&self, at: u64) -> bool {
+        let (page, count) = (at / PAGE_BYTES as u64, self.pages.count());
+        // The last page is the trailer, which was checked when the file was opened.
+        page == count || (page < count && self.pages.content(page).is_ok())
+    }
+
     /// How many times a page was touched since the file was opened.
     pub(crate) fn pages_touched(&self) -> u64 {
         self.pages.touched()

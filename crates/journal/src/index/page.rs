@@ -90,6 +90,11 @@ impl<B: Deref<Target = [u8]>> Pages<B> {
         Ok(content)
     }
 
+    /// How many pages there are before the trailer's.
+    pub(crate) fn count(&self) -> u64 {
+        self.bytes.len() as u64 / PAGE_BYTES as u64 - 1
+    }
+
     /// How many times a page was touched since the file was opened.
     pub(crate) fn touched(&self) -> u64 {
         self.touched.load(Ordering::Relaxed)

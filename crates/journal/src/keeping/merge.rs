@@ -21,7 +21,7 @@ use crate::{
 const FAN: usize = 8;
 
 /// The name of an index file says what it covers.
-fn covered_ids(name: &str) -> Option<(u32, u32)> {
+pub(crate) fn covered_ids(name: &str) -> Option<(u32, u32)> {
     let (first, last) = name.strip_prefix("index-")?.strip_suffix(".idx")?.split_once('-')?;
     Some((first.parse().ok()?, last.parse().ok()?))
 }
@@ -165,6 +165,8 @@ impl Shared {
         parts
             .windows(FAN)
             .filter(|window| window.iter().all(|part| part.2 == window[0].2))
+            // Reduced segments have ids of their own; an index file names the first and the last.
+            .filter(|window| window.is_sorted_by(|part, next| part.1 < next.0))
             .map(|window| window.iter().map(|part| (part.0, part.1)).collect::<Vec<_>>())
             .find(|ids| {
                 ids.iter()

@@ -79,7 +79,7 @@ impl Shared {
         Ok(true)
     }
 
-    fn sealed(&self, info: ChainSegment) -> SealedSegment {
+    pub(crate) fn sealed(&self, info: ChainSegment) -> SealedSegment {
         SealedSegment::new(
             Arc::clone(&self.disk),
             &self.folder,

@@ -32,7 +32,8 @@ impl Shared {
     pub(crate) fn tend_segments(&self) -> Result<(), Error> {
         self.keep_reserve();
         while self.seal_oldest()? {}
-        self.merge_indexes()
+        self.merge_indexes()?;
+        self.remove_retired()
     }
 
     /// States on the medium how far it is durable, if nothing on it says so yet.

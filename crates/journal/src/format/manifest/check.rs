@@ -14,7 +14,7 @@ use crate::{Digest, Malformed, format::segment_header::SEGMENT_ID_END};
 
 use super::{
     ChainSegment, GAPS_MAX, Gap, KIND_NAME_BYTES_MAX, KINDS_MAX, Manifest, OWNER_BYTES_MAX,
-    PENDING_MAX, REASON_BYTES_MAX, REPLACED_BY_MAX, SEGMENTS_MAX, SESSIONS_MAX, SegmentState,
+    PENDING_MAX, REASON_BYTES_MAX, REPLACED_BY_MAX, RETIRED_MAX, SEGMENTS_MAX, SESSIONS_MAX, SegmentState,
 };
 use crate::format::sealed::BODY;
 
@@ -33,6 +33,7 @@ impl Manifest {
         ensure(self.chain.len() + self.data.len() <= SEGMENTS_MAX, "there are too many segments")?;
         ensure(self.gaps.len() <= GAPS_MAX, "there are too many gaps")?;
         ensure(self.sessions.len() <= SESSIONS_MAX, "there are too many bulk sessions")?;
+        ensure(self.retired.len() <= RETIRED_MAX, "too many files wait to be removed")?;
         ensure(self.owner.len() <= OWNER_BYTES_MAX, "the owner's name is too long")?;
         for data in &self.data {
             let count = data.replaced_by.len();
@@ -49,9 +50,23 @@ impl Manifest {
         let is_given = |id: &u32| (1..self.next_segment).contains(id);
         let chain = self.chain.iter().map(|segment| segment.id);
         let data = self.data.iter().map(|segment| segment.id);
-        let mut ids: Vec<u32> = chain.chain(data).chain(self.pending.iter().copied()).collect();
+        let retired = self.retired.iter().filter(|retired| retired.replaced_by != 0);
+        let retired = retired.map(|retired| retired.id);
+        let pending = self.pending.iter().copied();
+        let mut ids: Vec<u32> = chain.chain(data).chain(pending).chain(retired).collect();
         ensure(ids.iter().all(is_given), "a segment has an id that was not given out yet")?;
         ensure(is_unique(&mut ids), "two files have one id")?;
+        for retired in &self.retired {
+            let is_data = || self.data.iter().any(|data| data.id == retired.id);
+            let is_possible = match retired.replaced_by {
+                0 => is_data(),
+                by => is_given(&by) && by != retired.id,
+            };
+            ensure(is_possible, "a file was replaced that cannot have been")?;
+            ensure(retired.number <= self.number, "a file was replaced in times to come")?;
+        }
+        let mut ids: Vec<u32> = self.retired.iter().map(|retired| retired.id).collect();
+        ensure(is_unique(&mut ids), "a file was replaced twice")?;
         for data in &self.data {
             let mut ids = data.replaced_by.clone();
             let is_other = |id: &u32| is_given(id) && *id != data.id;

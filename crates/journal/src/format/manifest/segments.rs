@@ -96,6 +96,20 @@ pub(crate) struct Session {
     pub(crate) begun_sequence: u64,
 }
 
+/// A file that another has replaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Retired {
+    pub(crate) id: u32,
+    /// The chain segment that holds what is left of it; 0: it was a data segment.
+    pub(crate) replaced_by: u32,
+    /// The first manifest that no longer reads it. Readers that have pinned an earlier one keep it.
+    pub(crate) number: u64,
+    /// Where its content ended.
+    pub(crate) bytes: u64,
+    /// BLAKE3 of its content.
+    pub(crate) digest: Digest,
+}
+
 /// A registered kind and what it is called.
 pub(crate) type KindName = (u16, String);
 
@@ -233,6 +247,28 @@ impl Piece for Session {
         out.extend(self.id.to_le_bytes());
         out.extend(self.epoch.to_le_bytes());
         out.extend(self.begun_sequence.to_le_bytes());
+    }
+}
+
+impl Piece for Retired {
+    const BYTES_MIN: usize = 56;
+
+    fn take(pieces: &mut Pieces<'_>) -> Result<Self, Malformed> {
+        Ok(Self {
+            id: pieces.u32()?,
+            replaced_by: pieces.u32()?,
+            number: pieces.u64()?,
+            bytes: pieces.u64()?,
+            digest: pieces.digest()?,
+        })
+    }
+
+    fn put(&self, out: &mut Vec<u8>) {
+        out.extend(self.id.to_le_bytes());
+        out.extend(self.replaced_by.to_le_bytes());
+        out.extend(self.number.to_le_bytes());
+        out.extend(self.bytes.to_le_bytes());
+        out.extend(self.digest.0);
     }
 }
 

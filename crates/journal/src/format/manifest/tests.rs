@@ -36,7 +36,7 @@ fn whole() -> Manifest {
         owner: "a store".into(),
         epoch: 5,
         is_clean: false,
-        next_segment: 12,
+        next_segment: 15,
         pending: vec![11, 10],
         kinds: vec![(7, "payment".into()), (3, "refund".into())],
         chain: vec![segment(3, 0, 2), segment(4, 2, 2), segment(5, 4, 9), active],
@@ -54,6 +54,10 @@ fn whole() -> Manifest {
             reason: "older than a year".into(),
         }],
         sessions: vec![Session { id: 4, epoch: 5, begun_sequence: 21 }],
+        retired: vec![
+            Retired { id: 13, replaced_by: 3, number: 16, bytes: 9000, digest: digest(13) },
+            Retired { id: 1, replaced_by: 0, number: 17, bytes: 4096, digest: digest(1) },
+        ],
     }
 }
 
@@ -69,7 +73,7 @@ fn parts() -> impl Strategy<Value = Vec<(u64, u64, u8)>> {
 /// A chain of these parts.
 fn chained(parts: &[(u64, u64, u8)], mut manifest: Manifest) -> Manifest {
     (manifest.chain, manifest.gaps, manifest.data) = (vec![], vec![], vec![]);
-    manifest.pending.clear();
+    (manifest.pending, manifest.retired) = (vec![], vec![]);
     let (mut sequence, mut frame) = (0, 0);
     for (index, (frames, events, what)) in parts.iter().enumerate() {
         let (end_sequence, end_frame) = (sequence + frames * events, frame + frames);
@@ -188,7 +192,7 @@ fn each_flipped_bit_and_each_cut_is_refused() {
 #[test]
 fn the_bytes_of_a_known_manifest_stay_the_same() {
     let digest = blake3::hash(&encoded(&whole())).to_hex();
-    assert_eq!(digest.as_str(), "a54fb409b4b9dc9e9c4d495d3a99ae3e5b3e5a1dfbb066c2499407caa3b4d5a3");
+    assert_eq!(digest.as_str(), "468d448dc1c7d125986322c52195998b77235ad5d9c9776010886aaec6c62d88");
 }
 
 #[test]
@@ -202,17 +206,25 @@ fn what_does_not_fit_together_is_neither_written_nor_read() {
     let cases: &[Spoil] = &[
         ("next id 0", |m| m.next_segment = 0),
         ("next id too large", |m| m.next_segment = SEGMENT_ID_END + 1),
-        ("id not given out", |m| m.chain[0].id = 12),
+        ("id not given out", |m| m.chain[0].id = 15),
         ("id 0", |m| m.data[0].id = 0),
         ("one id twice", |m| m.data[1].id = 3),
         ("pending and there", |m| m.pending[0] = 5),
         ("replaced by itself", |m| m.data[0].replaced_by = vec![1]),
-        ("replaced by what is not given out", |m| m.data[0].replaced_by = vec![12]),
+        ("replaced by what is not given out", |m| m.data[0].replaced_by = vec![15]),
         ("replaced by one twice", |m| m.data[0].replaced_by = vec![2, 2]),
         ("replaced by too many", |m| {
             m.next_segment = 1000;
             m.data[0].replaced_by = (100..165).collect();
         }),
+        ("retired and there", |m| m.retired[0].id = 4),
+        ("retired and pending", |m| m.retired[0].id = 10),
+        ("retired twice", |m| m.retired.push(m.retired[0])),
+        ("retired and not given out", |m| m.retired[0].id = 15),
+        ("retired for what is not given out", |m| m.retired[0].replaced_by = 15),
+        ("retired for itself", |m| m.retired[0].replaced_by = 13),
+        ("retired data that never was", |m| m.retired[1].id = 14),
+        ("retired in times to come", |m| m.retired[0].number = 18),
         ("no start", |m| m.chain[0].first_sequence = 1),
         ("no gap", |m| m.gaps.clear()),
         ("gap too short", |m| m.gaps[0].end_sequence = 39),

@@ -136,7 +136,7 @@ pub(crate) fn locate(
 
 impl<'a> Stub<'a> {
     /// Reads a stub; `bytes` are exactly its own.
-    pub(super) fn decode(bytes: &'a [u8]) -> Result<Self, Malformed> {
+    pub(crate) fn decode(bytes: &'a [u8]) -> Result<Self, Malformed> {
         let malformed = |at: usize, what| Malformed::new(at as u64, what);
         let (header, places) = take_apart(bytes)?;
         if u32_at(bytes, CHECK) != crc32fast::hash(&bytes[COVERED..places.records]) {
@@ -204,6 +204,11 @@ impl<'a> Stub<'a> {
                 Fate::Dropped(digest_at(bytes, at), *reduction)
             }
         })
+    }
+
+    /// How many events were dropped.
+    pub(crate) fn dropped_count(&self) -> u64 {
+        u64::from(self.header.event_count) - u64::from(u32_at(self.bytes, KEPT))
     }
 
     /// The highest number of a reduction that dropped events of the frame.

@@ -14,6 +14,7 @@ use crate::{
         BLOCK_BYTES,
         frame::FrameScratch,
         reduced::{self, Item, Reduction, Step, locate, step},
+        walk,
     },
     read::RecordBytes,
     segment::table::{DROPPED, Table},
@@ -59,6 +60,25 @@ impl SealedSegment {
             SealedIndex::Scanned(_) => Ok(None),
         })?;
         self.walk_to(mark, |item| item.frames().contains(&number))
+    }
+
+    /// Numbers and digests of some frames of a reduced segment.
+    pub(crate) fn frame_digests(&self, numbers: Range<u64>) -> Result<Vec<(u64, Digest)>, Error> {
+        let mut digests = Vec::new();
+        let mut next = numbers.start;
+        while next < numbers.end {
+            let item = self.item_of_frame(next)?;
+            let wanted = next..item.frames().end.min(numbers.end);
+            next = wanted.end;
+            match item {
+                Item::Frame(frame) => digests.push((wanted.start, frame.header.digest)),
+                Item::Stub(stub) => digests.push((wanted.start, stub.header.digest)),
+                Item::Gap(gap) => digests.extend(wanted.map(|number| {
+                    (number, gap.digest(number).expect("the gap stands for the frame"))
+                })),
+            }
+        }
+        Ok(digests)
     }
 
     fn walk_to(
@@ -164,6 +184,39 @@ impl SealedSegment {
         let (start, end) = (offset as usize + range.start, offset as usize + range.end);
         let bytes = RecordBytes::Mapped { mapping: self.mapping()?.clone(), start, end };
         Event::check(bytes, &self.identity.store_id, sequence, header.time).map_err(in_file)
+    }
+
+    /// Shows every item of a segment, reduced or not, in order. Items check as far as they do by
+    /// themselves.
+    pub(crate) fn visit_items(
+        &self,
+        visit: &mut dyn FnMut(Item<'_>) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let content = self.content()?;
+        if self.info.is_reduced {
+            let (_, mut offset) = self.reductions()?;
+            while offset < self.info.bytes {
+                let (item, next) = self.item_at(offset)?;
+                visit(item)?;
+                offset = next;
+            }
+            return Ok(());
+        }
+        let mut offset = BLOCK_BYTES;
+        while offset < self.info.bytes {
+            offset = match walk::step(&content[offset as usize..], offset) {
+                walk::Step::Frame { frame, next } => {
+                    visit(Item::Frame(frame))?;
+                    next
+                }
+                walk::Step::Mark { next, .. } | walk::Step::Padding { next } => next,
+                walk::Step::Needs(_) => {
+                    return Err(self.corrupt(offset, "a frame ends behind its sealed segment"));
+                }
+                walk::Step::Bad(malformed) => return Err(malformed.in_file(self.path(), offset)),
+            };
+        }
+        Ok(())
     }
 
     /// Walks over the whole segment, checking everything, and adds it to a table.

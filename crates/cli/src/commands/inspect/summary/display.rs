@@ -3,7 +3,7 @@
 use std::{fmt::Display, io};
 
 use super::{Bank, Container, Members, StatusCache, Storages, Summary};
-use crate::{commands::inspect::dates::date, output::Answer, size::human};
+use crate::{dates::date, output::Answer, size::human};
 
 /// Epochs whose stakes get a line; a good archive has six.
 const EPOCHS_MAX: usize = 16;

@@ -4,7 +4,7 @@
 const DAY: i64 = 86_400;
 
 /// A time as `2020-03-16 14:29:00 UTC`; `None` for what is not of the years 1970 to 9999.
-pub(super) fn date(unix_seconds: i64) -> Option<String> {
+pub(crate) fn date(unix_seconds: i64) -> Option<String> {
     let days_max = 2_932_896;
     let days = unix_seconds.div_euclid(DAY);
     if !(0..=days_max).contains(&days) {

@@ -1,0 +1,73 @@
+//! `icecore journal copy`: a consistent copy, also of a journal that is written to.
+
+use std::{path::PathBuf, sync::Arc};
+
+use clap::Args;
+use icecore_disk::{Disk, RealDisk};
+use icecore_journal::care::{CopyOptions, copy, overview};
+use serde::Serialize;
+
+use super::{Watch, check_owner, hex};
+use crate::{
+    exit::{Exit, Failure},
+    options::CommonOptions,
+    output::Answer,
+};
+
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// The journal's folder
+    #[arg(value_name = "DIR")]
+    folder: PathBuf,
+
+    /// Where the copy goes: a folder that is empty or not there yet
+    #[arg(short, long, value_name = "DIR")]
+    to: PathBuf,
+
+    /// Keep the journal's identity, for a backup: never write to both
+    #[arg(long)]
+    same_lineage: bool,
+
+    /// The program that the journal belongs to, if it belongs to one
+    #[arg(long, value_name = "NAME")]
+    owner: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Row {
+    parent: String,
+    store_id: String,
+    end_sequence: u64,
+    events: u64,
+    cursors: u64,
+}
+
+pub(super) fn run(common: &CommonOptions, options: &Options) -> Result<Exit, Failure> {
+    let found = overview(&RealDisk, &options.folder)?;
+    check_owner(&found.owner, options.owner.as_deref(), &options.folder)?;
+    let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+    let how = CopyOptions { same_lineage: options.same_lineage };
+    let mut watch = Watch::start()?;
+    let copied =
+        copy(&disk, &options.folder, &options.to, &how, &mut |progress| watch.look(progress))?;
+    drop(watch);
+    let mut answer = Answer::new(common.output);
+    match answer.is_display() {
+        true => {
+            let kind = if options.same_lineage { "backup of" } else { "copied from" };
+            answer.line(format!("journal {}, {kind} {}", copied.store_id, copied.parent))?;
+            let (events, cursors) = (copied.events, copied.cursors);
+            let end = copied.end_sequence;
+            answer.line(format!("  {events} events below event {end}, {cursors} cursors"))?;
+        }
+        false => answer.object(&Row {
+            parent: hex(&copied.parent.0),
+            store_id: hex(&copied.store_id.0),
+            end_sequence: copied.end_sequence,
+            events: copied.events,
+            cursors: copied.cursors,
+        })?,
+    }
+    answer.finish()?;
+    Ok(Exit::Good)
+}

@@ -1,0 +1,120 @@
+//! `icecore journal salvage`: what is sound of a damaged journal, in a new one.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use icecore_disk::RealDisk;
+use icecore_journal::care::{Salvaged, overview, salvage};
+use serde::Serialize;
+
+use super::{Watch, check_owner, hex};
+use crate::{
+    exit::{Exit, Failure},
+    options::CommonOptions,
+    output::Answer,
+};
+
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// The damaged journal's folder; nothing in it is changed
+    #[arg(value_name = "DIR")]
+    folder: PathBuf,
+
+    /// Where the new journal goes: a folder that is empty or not there yet
+    #[arg(short, long, value_name = "DIR")]
+    to: PathBuf,
+
+    /// The program that the journal belongs to, if it belongs to one
+    #[arg(long, value_name = "NAME")]
+    owner: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Row<'a> {
+    parent: String,
+    store_id: String,
+    manifest: bool,
+    events: u64,
+    frames: u64,
+    end_sequence: u64,
+    missing: Vec<[u64; 2]>,
+    cursors: u64,
+    cursors_left_out: &'a [String],
+    problems: Vec<ProblemRow<'a>>,
+    problems_left_out: u64,
+}
+
+#[derive(Serialize)]
+struct ProblemRow<'a> {
+    file: String,
+    offset: u64,
+    bytes: u64,
+    what: &'a str,
+}
+
+pub(super) fn run(common: &CommonOptions, options: &Options) -> Result<Exit, Failure> {
+    // Without a manifest nobody knows of an owner.
+    if let Ok(found) = overview(&RealDisk, &options.folder) {
+        check_owner(&found.owner, options.owner.as_deref(), &options.folder)?;
+    }
+    let mut watch = Watch::start()?;
+    let saved =
+        salvage(&RealDisk, &options.folder, &options.to, &mut |progress| watch.look(progress))?;
+    drop(watch);
+    let mut answer = Answer::new(common.output);
+    match answer.is_display() {
+        true => display(&saved, &mut answer)?,
+        false => answer.object(&row(&saved))?,
+    }
+    answer.finish()?;
+    Ok(if saved.missing.is_empty() { Exit::Good } else { Exit::Incomplete })
+}
+
+fn row(saved: &Salvaged) -> Row<'_> {
+    Row {
+        parent: hex(&saved.parent.0),
+        store_id: hex(&saved.store_id.0),
+        manifest: saved.had_manifest,
+        events: saved.events,
+        frames: saved.frames,
+        end_sequence: saved.end_sequence,
+        missing: saved.missing.iter().map(|range| [range.start, range.end]).collect(),
+        cursors: saved.cursors,
+        cursors_left_out: &saved.cursors_left_out,
+        problems: saved
+            .problems
+            .iter()
+            .map(|problem| ProblemRow {
+                file: problem.path.display().to_string(),
+                offset: problem.offset,
+                bytes: problem.bytes,
+                what: &problem.what,
+            })
+            .collect(),
+        problems_left_out: saved.problems_left_out,
+    }
+}
+
+fn display(saved: &Salvaged, answer: &mut Answer) -> Result<(), Failure> {
+    for problem in &saved.problems {
+        let place = format!("{} at byte {}", problem.path.display(), problem.offset);
+        answer.line(format!("{place}: {}", problem.what))?;
+    }
+    if saved.problems_left_out > 0 {
+        answer.line(format!("and {} more", saved.problems_left_out))?;
+    }
+    let Salvaged { events, frames, end_sequence, .. } = saved;
+    answer.line(format!("journal {}, from {}", saved.store_id, saved.parent))?;
+    answer.line(format!("  {events} events in {frames} frames, below event {end_sequence}"))?;
+    for missing in &saved.missing {
+        answer.line(format!("  missing: events {} to {}", missing.start, missing.end - 1))?;
+    }
+    if !saved.had_manifest {
+        answer
+            .line("  the manifest was lost: no owner, no names of kinds, streams indexed only")?;
+    }
+    for name in &saved.cursors_left_out {
+        answer.line(format!("  cursor {name} was left out: what it has consumed is not there"))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,201 @@
+//! `icecore journal`, as it is typed: a journal that is looked into, damaged, checked, saved, copied.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    path::{Path, PathBuf},
+    process::{Command, Output, Stdio},
+};
+
+use icecore_journal::{
+    AppendOptions, Batch, CreateOptions, Durability, Journal, NewEvent, Options,
+};
+use serde_json::Value;
+
+const EVENTS: u64 = 2000;
+
+fn icecore(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_icecore"))
+        .arg("journal")
+        .args(arguments)
+        .output()
+        .expect("the binary runs")
+}
+
+/// Runs a command, compares its exit code, and gives what it said.
+fn run(code: i32, arguments: &[&str]) -> (String, String) {
+    let output = icecore(arguments);
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
+    let (out, err) = (text(output.stdout), text(output.stderr));
+    assert_eq!(output.status.code(), Some(code), "{arguments:?}: {out}{err}");
+    (out, err)
+}
+
+fn json(code: i32, arguments: &[&str]) -> Value {
+    let arguments = [arguments, &["--output", "json-compact"]].concat();
+    let (out, err) = run(code, &arguments);
+    serde_json::from_str(&out).unwrap_or_else(|error| panic!("{arguments:?}: {error}: {out}{err}"))
+}
+
+fn options() -> Options {
+    Options { segment_bytes_max: 64 << 10, background: false, ..Options::default() }
+}
+
+fn append(journal: &Journal, number: u64) {
+    let payload = format!("payload {number}");
+    let event = NewEvent::new(b"a/stream", 7, payload.as_bytes());
+    let durability = if number + 1 == EVENTS { Durability::Durable } else { Durability::Written };
+    let options = AppendOptions { durability, ..AppendOptions::default() };
+    journal.append(&Batch::of(&event).expect("fits"), &options).expect("appended");
+}
+
+/// A journal of several segments.
+fn journal(folder: &Path, owner: &str) -> PathBuf {
+    let path = folder.join("journal");
+    let create = CreateOptions { owner: owner.to_string(), ..CreateOptions::default() };
+    let journal = Journal::create(&path, create, options()).expect("created");
+    (0..EVENTS).for_each(|number| append(&journal, number));
+    journal.close().expect("closed");
+    path
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("a plain path")
+}
+
+/// The first file of that kind.
+fn first(folder: &Path, prefix: &str) -> PathBuf {
+    let entries = fs::read_dir(folder).expect("readable");
+    let mut paths: Vec<_> = entries.map(|entry| entry.expect("readable").path()).collect();
+    paths.retain(|path| {
+        path.file_name().is_some_and(|name| text(name.as_ref()).starts_with(prefix))
+    });
+    paths.sort();
+    paths.remove(0)
+}
+
+fn damage(path: &Path, at: usize) {
+    let mut bytes = fs::read(path).expect("readable");
+    bytes[at] ^= 1;
+    fs::write(path, bytes).expect("writable");
+}
+
+#[test]
+fn a_sound_journal_is_listed_shown_dumped_and_found_sound() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = journal(folder.path(), "");
+    let path = text(&path);
+    let listed = json(0, &["ls", path]);
+    assert_eq!(listed["clean"], true);
+    assert!(listed["segments"].as_array().expect("a list").len() > 3);
+    let (out, _) = run(0, &["ls", path]);
+    assert!(out.contains("sealed") && out.contains("active"), "{out}");
+
+    let shown = json(0, &["show", path, "1234"]);
+    assert_eq!((&shown["sequence"], &shown["stream"]), (&1234.into(), &"a/stream".into()));
+    let (out, _) = run(0, &["show", path, "7"]);
+    assert!(out.contains("payload 7"), "{out}");
+    let (_, err) = run(3, &["show", path, "2000"]);
+    assert!(err.contains("there is no event 2000"), "{err}");
+
+    let (out, _) = run(0, &["tail", path, "-n", "3"]);
+    let last: Vec<_> = out.lines().collect();
+    assert_eq!(last.len(), 3);
+    assert!(last[2].contains("payload 1999"), "{out}");
+    let (out, _) = run(0, &["tail", path, "-n", "2", "--stream", "none"]);
+    assert_eq!(out, "");
+
+    let checked = json(0, &["check", path]);
+    assert_eq!((&checked["sound"], &checked["events"]), (&true.into(), &EVENTS.into()));
+    let (out, _) = run(0, &["check", path]);
+    assert!(out.ends_with("sound\n"), "{out}");
+
+    let (out, _) = run(0, &["dump", path, "--output", "json"]);
+    let rows: Vec<Value> =
+        out.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let events = rows.iter().filter(|row| row["piece"] == "event").count() as u64;
+    assert_eq!(events, EVENTS);
+    let (out, _) = run(0, &["dump", text(&first(Path::new(path), "chain-"))]);
+    assert!(out.starts_with("segment 1 "), "{out}");
+}
+
+#[test]
+fn a_damaged_journal_is_told_so_and_what_is_sound_is_saved() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = journal(folder.path(), "");
+    damage(&first(&path, "chain-"), 9000);
+    let checked = json(1, &["check", text(&path)]);
+    assert_eq!(checked["sound"], false);
+    let finding = &checked["findings"][0];
+    assert_eq!(finding["severity"], "damage");
+    let (out, _) = run(1, &["check", text(&path)]);
+    assert!(out.contains("at byte") && out.contains("icecore journal salvage"), "{out}");
+    run(1, &["dump", text(&path)]);
+
+    let to = folder.path().join("saved");
+    let saved = json(3, &["salvage", text(&path), "--to", text(&to)]);
+    let missing = saved["missing"].as_array().expect("a list");
+    assert_eq!(missing.len(), 1);
+    assert_eq!(saved["events"], EVENTS - 1);
+    run(0, &["check", text(&to)]);
+    let lost = missing[0][0].to_string();
+    let (_, err) = run(3, &["show", text(&to), &lost]);
+    assert!(err.contains("dropped"), "{err}");
+    run(2, &["salvage", text(&path), "--to", text(&to)]);
+}
+
+#[test]
+fn a_journal_is_copied_while_it_is_written_and_followed() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = journal(folder.path(), "");
+    let writer = Journal::open(&path, options()).expect("opened");
+    let mut tail = Command::new(env!("CARGO_BIN_EXE_icecore"))
+        .args(["journal", "tail", "-f", "-n", "1", text(&path)])
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the binary runs");
+    let mut lines = BufReader::new(tail.stdout.take().expect("piped")).lines();
+    let mut next = || lines.next().expect("a line").expect("text");
+    assert!(next().contains("payload 1999"));
+    append(&writer, EVENTS);
+    writer.sync().expect("synced");
+    assert!(next().contains("payload 2000"));
+    tail.kill().expect("killed");
+    tail.wait().expect("ended");
+
+    for (to, arguments) in [("fork", &[][..]), ("backup", &["--same-lineage"][..])] {
+        let to = folder.path().join(to);
+        let typed = [&["copy", text(&path), "--to", text(&to)], arguments].concat();
+        let copied = json(0, &typed);
+        assert_eq!(copied["events"], EVENTS + 1);
+        assert_eq!(copied["store_id"] == copied["parent"], !arguments.is_empty());
+        assert_eq!(json(0, &["check", text(&to)])["events"], EVENTS + 1);
+    }
+    writer.close().expect("closed");
+}
+
+#[test]
+fn what_belongs_to_a_program_is_left_to_it() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = journal(folder.path(), "a store");
+    let to = folder.path().join("copy");
+    for command in ["copy", "salvage"] {
+        let (_, err) = run(2, &[command, text(&path), "--to", text(&to)]);
+        assert!(err.contains("belongs to a store"), "{err}");
+    }
+    assert!(!to.exists());
+    run(0, &["copy", text(&path), "--to", text(&to), "--owner", "a store"]);
+    run(0, &["check", text(&path)]);
+}
+
+#[test]
+fn where_there_is_no_journal_the_answer_says_so() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = text(folder.path());
+    for command in ["ls", "check", "tail", "dump"] {
+        let (_, err) = run(2, &[command, path]);
+        assert!(err.contains("no journal"), "{command}: {err}");
+    }
+    let absent = folder.path().join("absent");
+    run(4, &["check", text(&absent)]);
+}
