@@ -1,5 +1,5 @@
-//! Events per second without waiting for the disk: one by one (pipelined where there is a pipeline),
-//! and in batches of 100.
+//! Events per second without waiting for the disk: one by one (pipelined where there is a
+//! pipeline), and in batches of 100.
 //!
 //! Every measurement has a fresh store, which first takes a tenth of the events unmeasured.
 

@@ -1,11 +1,13 @@
 //! Threads that each append one event and wait until it survives a loss of power, over and over.
 //!
-//! The bound is measured in the same run: 4 KiB at the end of a file and `fdatasync`, over and over,
-//! take `T` each time, whether the file grows or its place was reserved, as is faster. A store that shares every sync among all threads that wait, and syncs without
-//! a pause, comes to `threads / T` events per second.
+//! The bound is measured in the same run: 4 KiB at the end of a file and `fdatasync`, over and
+//! over, take `T` each time, whether the file grows or its place was reserved, as is faster. A
+//! store that shares every sync among all threads that wait, and syncs without a pause, comes to
+//! `threads / T` events per second.
 //!
 //! Disks that are shared change their pace within seconds. So `T` is measured just before and just
-//! after every measurement, which is compared with the mean of both; the median of the rounds counts.
+//! after every measurement, which is compared with the mean of both; the median of the rounds
+//! counts.
 
 use std::{
     path::PathBuf,

@@ -1,8 +1,8 @@
 //! Time to open a store and the memory that this takes, after a clean close and after a crash.
 //!
 //! 1. Every store is built and closed, once, in a process of its own.
-//! 2. In every round a process opens it, appends so many events that two segments of the journal are
-//!    without their index, makes them durable, and is killed (`kill -9`).
+//! 2. In every round a process opens it, appends so many events that two segments of the journal
+//!    are without their index, makes them durable, and is killed (`kill -9`).
 //! 3. A new process opens what was left, says how long that took and how much anonymous memory it
 //!    has, and closes cleanly. So does another one: that is the opening after a clean close.
 //!

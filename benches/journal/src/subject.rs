@@ -4,9 +4,9 @@
 //! number, and is asked for them by sequence: the number of the event, as numbers are appended in
 //! order from 0 (but by [`Subject::append_durably`], where threads come as they do).
 //!
-//! Every peer runs with the settings that favour it; its file says which. `fjall` and `redb` keep an
-//! event under its sequence, with the stream as part of the value: no index by stream, no chain, no
-//! digest. That is less than an event store does, and it is their best case.
+//! Every peer runs with the settings that favour it; its file says which. `fjall` and `redb` keep
+//! an event under its sequence, with the stream as part of the value: no index by stream, no chain,
+//! no digest. That is less than an event store does, and it is their best case.
 
 mod batpak;
 mod fjall;
@@ -154,7 +154,8 @@ fn batches(events: Range<u64>, batch_events: u64) -> impl Iterator<Item = Range<
         .map(move |first| first..(first + batch_events).min(end))
 }
 
-/// What the key-value stores keep of an event: the stream's length in a byte, the stream, the payload.
+/// What the key-value stores keep of an event: the stream's length in a byte, the stream, the
+/// payload.
 fn value_of(workload: &Workload, event: u64, value: &mut Vec<u8>) {
     let stream = workload.stream(event).as_bytes();
     value.clear();

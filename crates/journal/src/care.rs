@@ -5,6 +5,7 @@ mod check;
 mod copy;
 mod dump;
 mod overview;
+pub(crate) mod reduced;
 mod rewrite;
 mod salvage;
 mod sources;

@@ -114,6 +114,8 @@ pub enum Error {
     TakenBack {
         /// First sequence behind the events that the batch would have had.
         end: u64,
+        /// What the disk said.
+        why: String,
     },
     /// Too much is waiting to be written.
     #[error(

@@ -73,14 +73,11 @@ impl History {
         self.retry(|| {
             let (nodes, header, bytes) = self.frame_to_prove(sequence, head)?;
             let inclusion = InclusionProof::make(&nodes, header.frame_number, head.frame_count)?;
-            let frame = bytes.frame();
             let mut scratch = FrameScratch::default();
-            frame.leaves(&mut scratch.hasher, &mut scratch.leaves);
+            bytes.leaves(&mut scratch);
             let index = (sequence - header.base_sequence) as u32;
-            let stored = array_at(&bytes.bytes, 0);
-            let proof = EventProof::new(&stored, index, &mut scratch.leaves, inclusion);
-            let (_, record) =
-                frame.records().nth(index as usize).expect("the frame holds the event");
+            let proof = EventProof::new(&bytes.stored_header(), index, &mut scratch.leaves, inclusion);
+            let record = bytes.record(index as usize).expect("the event was read from it");
             proof.verify(record, head).map_err(|_| self.rewritten(head))?;
             Ok(proof)
         })
@@ -95,9 +92,9 @@ impl History {
             let (nodes, header, bytes) = self.frame_to_prove(sequence, head)?;
             let inclusion = InclusionProof::make(&nodes, header.frame_number, head.frame_count)?;
             let mut scratch = FrameScratch::default();
-            bytes.frame().leaves(&mut scratch.hasher, &mut scratch.leaves);
+            bytes.leaves(&mut scratch);
             let root = merkle::root(&mut scratch.leaves);
-            let proof = FrameProof::new(&array_at(&bytes.bytes, 0), root, inclusion);
+            let proof = FrameProof::new(&bytes.stored_header(), root, inclusion);
             proof.verify(head).map_err(|_| self.rewritten(head))?;
             Ok(proof)
         })
@@ -154,7 +151,7 @@ impl History {
         // An event that was dropped is told from one that is lost.
         nodes.catalog.read(&self.identity, sequence)?.ok_or_else(|| self.lost(sequence))?;
         let bytes = self.frame_bytes(&nodes.catalog, sequence)?;
-        let header = bytes.frame().header;
+        let header = bytes.header();
         if header.frame_number >= head.frame_count {
             return Err(self.rewritten(head));
         }
@@ -322,6 +319,12 @@ impl<'a> Nodes<'a> {
                 for (number, offset) in numbers.zip(offsets) {
                     let header = self.open_header(segment, u64::from(offset))?;
                     self.know(0, number, header.digest);
+                }
+            }
+            Segment::Sealed(segment) if segment.info.is_reduced => {
+                self.headers_read.set(self.headers_read.get() + (numbers.end - numbers.start));
+                for (number, digest) in segment.frame_digests(numbers)? {
+                    self.know(0, number, digest);
                 }
             }
             Segment::Sealed(segment) => {

@@ -25,13 +25,18 @@ use icecore_disk::{Access, DiskFile};
 
 use crate::{
     Digest, Error, Head, Malformed,
-    care::walk::{Found, Walker},
+    care::{
+        reduced::{Reduced, walk_reduced},
+        walk::{Found, Walker},
+    },
     extents,
     format::{
         BLOCK_BYTES,
         frame::Frame,
         record::{Record, flags},
+        reduced::Item,
         segment_header::{Content, SEGMENT_HEADER_BYTES, SegmentHeader},
+        walk::Follow,
     },
     history::History,
     mountain::Mountain,
@@ -167,7 +172,53 @@ impl History {
                 Table::new(walker.follow, mountain.clone(), BLOCK_BYTES, &self.identity.indexes)
             });
             let mut adopted = Vec::new();
-            walker.segment(&*part.file, BLOCK_BYTES..part.end, &mut |walker, found| {
+            let is_reduced = part.closed.is_some_and(|info| info.is_reduced);
+            if is_reduced {
+                let begin = walker.follow;
+                let (id, keys) = (&self.identity.store_id, &self.store_keys);
+                walk_reduced(&*part.file, part.end, begin, id, keys, &mut |found| {
+                    let (offset, item, end) = match found {
+                        Reduced::Item { offset, item, end } => (offset, item, end),
+                        Reduced::Read { bytes } => {
+                            progress.bytes_done += bytes;
+                            tell(report, &progress)?;
+                            return Ok(ControlFlow::Continue(()));
+                        }
+                    };
+                    progress.events += item.sequences().end - item.sequences().start;
+                    verified.frames += item.frames().end - item.frames().start;
+                    if let Item::Gap(gap) = &item {
+                        for (number, first_sequence, count, digest) in gap.frames() {
+                            mountain.push(digest, |_, _, _| {});
+                            walker.follow = Follow {
+                                sequence: first_sequence + u64::from(count),
+                                frame_number: number + 1,
+                                last: digest,
+                                time: gap.first_time,
+                            };
+                            heads.compare(self, &walker, &mountain)?;
+                        }
+                    } else {
+                        mountain.push(end.last, |_, _, _| {});
+                    }
+                    walker.follow = end;
+                    heads.compare(self, &walker, &mountain)?;
+                    if let Item::Frame(frame) = &item {
+                        verified.bytes += frame.bytes.len() as u64;
+                        if options.extents {
+                            note_extents(frame, &mut adopted);
+                        }
+                    }
+                    if let Some(table) = &mut table {
+                        table
+                            .add_item(offset, &item, &self.identity.keys)
+                            .map_err(|malformed| malformed.in_file(part.file.path(), offset))?;
+                    }
+                    Ok(ControlFlow::Continue(()))
+                })?;
+            }
+            let start_at = if is_reduced { part.end } else { BLOCK_BYTES };
+            walker.segment(&*part.file, start_at..part.end, &mut |walker, found| {
                 match found {
                     Found::Frame { offset, frame } => {
                         if frame.header.end_sequence() > durable_end {

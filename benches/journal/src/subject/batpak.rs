@@ -1,8 +1,8 @@
-//! `batpak` 0.10.0. Never syncs by itself when that is not measured; its writer takes all that waits
-//! at once; the fewest indexes. `read_raw`, so that payloads are not decoded as JSON.
+//! `batpak` 0.10.0. Never syncs by itself when that is not measured; its writer takes all that
+//! waits at once; the fewest indexes. `read_raw`, so that payloads are not decoded as JSON.
 //!
-//! Its durable gate waits for a sync and does not ask for one, so what counts is after how many events
-//! the writer syncs. All ways that it offers are measured:
+//! Its durable gate waits for a sync and does not ask for one, so what counts is after how many
+//! events the writer syncs. All ways that it offers are measured:
 //! - group commit without limit (setting 0), a sync after every round of the writer, or after 16
 //!   events: exactly as many as there are threads that wait, which no program could know;
 //! - group commit of at most 16, which demands an idempotency key of every event;

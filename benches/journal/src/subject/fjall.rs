@@ -1,5 +1,6 @@
-//! `fjall`: an LSM tree. One keyspace; its log is handed to the operating system when asked for, not
-//! at every write; blocks are not compressed, as payloads cannot be; a cache of 1 GiB, as `redb` has.
+//! `fjall`: an LSM tree. One keyspace; its log is handed to the operating system when asked for,
+//! not at every write; blocks are not compressed, as payloads cannot be; a cache of 1 GiB, as
+//! `redb` has.
 
 use std::{ops::Range, path::Path, sync::Arc};
 

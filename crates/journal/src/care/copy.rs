@@ -221,6 +221,7 @@ fn copy_files(
         is_clean: true,
         pending: Vec::new(),
         sessions: Vec::new(),
+        retired: Vec::new(),
         next_segment: manifest.next_segment.max(last_id.map_or(1, |id| id + 1)),
         chain,
         data,

@@ -134,6 +134,7 @@ impl<'a> Rewriter<'a> {
             data: Vec::new(),
             gaps: Vec::new(),
             sessions: Vec::new(),
+            retired: Vec::new(),
         };
         let end = Follow { sequence: 0, frame_number: 0, last: keys.genesis(), time: 0 };
         Self {

@@ -427,7 +427,7 @@ fn put_cursor(disk: &SimulatedDisk, journal: &Journal, name: &str, end_sequence:
     let frame = match end_sequence.checked_sub(1) {
         None => crate::Digest::ZERO,
         Some(last) => {
-            journal.frame_bytes(&journal.catalog(), last).expect("there").frame().header.digest
+            journal.frame_bytes(&journal.catalog(), last).expect("there").header().digest
         }
     };
     let position = Position {

@@ -319,9 +319,9 @@ impl Shared {
 
     /// Whether a batch that ends here is still part of the journal.
     pub(crate) fn check_ticket(&self, end: u64, generation: u64) -> Result<(), Error> {
-        if self.watermarks.is_taken_back(generation, end) {
-            return Err(Error::TakenBack { end });
+        match self.watermarks.taken_back(generation, end) {
+            Some(why) => Err(Error::TakenBack { end, why }),
+            None => Ok(()),
         }
-        Ok(())
     }
 }

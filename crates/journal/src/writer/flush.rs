@@ -204,7 +204,7 @@ impl Shared {
         let end = writer.segment.table().end;
         let mut accept = self.accept();
         accept.take_back(end);
-        self.watermarks.take_back(end.sequence);
+        self.watermarks.take_back(end.sequence, &error);
         error
     }
 }

@@ -57,8 +57,17 @@ struct State {
     /// Why nothing is written any more.
     poisoned: Option<String>,
     is_closed: bool,
-    /// Generation that a failure began, and how many events it left.
-    failures: Vec<(u64, u64)>,
+    failures: Vec<Failure>,
+}
+
+/// A write that failed.
+#[derive(Debug)]
+struct Failure {
+    /// The generation that it began.
+    generation: u64,
+    /// How many events it left.
+    floor: u64,
+    why: String,
 }
 
 impl Watermarks {
@@ -108,29 +117,30 @@ impl Watermarks {
     }
 
     /// A write failed: everything from `floor` on is taken back.
-    pub(crate) fn take_back(&self, floor: u64) {
+    pub(crate) fn take_back(&self, floor: u64, why: &Error) {
         let mut state = self.state();
         let generation = self.generation.load(Ordering::Relaxed) + 1;
         // An earlier failure with a higher floor says nothing that this one does not say.
-        state.failures.retain(|(_, earlier)| *earlier < floor);
-        state.failures.push((generation, floor));
+        state.failures.retain(|earlier| earlier.floor < floor);
+        state.failures.push(Failure { generation, floor, why: why.to_string() });
         self.generation.store(generation, Ordering::Release);
         self.accepted.store(floor, Ordering::Release);
         drop(state);
         self.changed.notify_all();
     }
 
-    /// Whether events up to `end`, accepted in this generation, were taken back since.
-    pub(crate) fn is_taken_back(&self, generation: u64, end: u64) -> bool {
-        self.generation() != generation
-            && self
-                .state()
-                .failures
-                .iter()
-                .any(|(began, floor)| *began > generation && *floor < end)
+    /// Why events up to `end`, accepted in this generation, were taken back, if they were.
+    pub(crate) fn taken_back(&self, generation: u64, end: u64) -> Option<String> {
+        if self.generation() == generation {
+            return None;
+        }
+        let state = self.state();
+        let mut failures = state.failures.iter();
+        let failure =
+            failures.find(|failure| failure.generation > generation && failure.floor < end)?;
+        Some(failure.why.clone())
     }
 
-    /// Ends all writing; the error that everybody gets from now on.
     pub(crate) fn poison(&self, why: &Error) -> Error {
         let why = self.state().poisoned.get_or_insert_with(|| why.to_string()).clone();
         self.changed.notify_all();

@@ -111,10 +111,6 @@ impl Model {
         self.events.iter().filter(|event| event.wish.stream == stream).count() as u64
     }
 
-    pub(crate) fn known(&self, key: &[u8]) -> Option<&Request> {
-        self.requests.iter().find(|request| request.key.as_deref() == Some(key))
-    }
-
     /// Notes a batch that has been, or may have been, accepted.
     pub(crate) fn add(
         &mut self,
