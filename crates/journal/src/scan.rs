@@ -20,7 +20,7 @@ pub enum By {
     Stream(Vec<u8>),
     /// Those of a kind.
     Kind(u16),
-    /// Those of a scope.
+    /// Those of a scope; events without one are in no scope, not in the empty one.
     Scope(Vec<u8>),
     /// Those that belong together.
     Correlation(u128),

@@ -60,6 +60,10 @@ struct State {
     failures: Vec<Failure>,
 }
 
+/// Failures that are remembered, as tickets may ask for any of them; those in a row without a good
+/// write between them count as one.
+const FAILURES_MAX: usize = 4096;
+
 /// A write that failed.
 #[derive(Debug)]
 struct Failure {
@@ -123,6 +127,11 @@ impl Watermarks {
         // An earlier failure with a higher floor says nothing that this one does not say.
         state.failures.retain(|earlier| earlier.floor < floor);
         state.failures.push(Failure { generation, floor, why: why.to_string() });
+        if state.failures.len() > FAILURES_MAX {
+            state.poisoned.get_or_insert_with(|| {
+                format!("writing failed {FAILURES_MAX} times, and went on in between; last: {why}")
+            });
+        }
         self.generation.store(generation, Ordering::Release);
         self.accepted.store(floor, Ordering::Release);
         drop(state);
@@ -189,5 +198,41 @@ impl Watermarks {
         drop(state);
         self.waiting.fetch_sub(1, Ordering::SeqCst);
         self.at(stage) >= end
+    }
+}
+
+#[cfg(all(test, not(feature = "shuttle")))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_was_taken_back_hears_why_and_nobody_else_does() {
+        let watermarks = Watermarks::new(10);
+        let full = Error::Unfit { what: "full" };
+        let before = watermarks.generation();
+        watermarks.take_back(15, &full);
+        let between = watermarks.generation();
+        watermarks.advance(Stage::Written, 20);
+        watermarks.take_back(20, &full);
+        assert_eq!(watermarks.taken_back(before, 15), None, "written before the failure");
+        assert_eq!(watermarks.taken_back(before, 16).as_deref(), Some("full"));
+        assert_eq!(watermarks.taken_back(between, 20), None);
+        assert_eq!(watermarks.taken_back(between, 21).as_deref(), Some("full"));
+        assert_eq!(watermarks.taken_back(watermarks.generation(), 99), None);
+    }
+
+    #[test]
+    fn failures_in_a_row_are_one_and_too_many_with_writes_between_end_writing() {
+        let watermarks = Watermarks::new(0);
+        let full = Error::Unfit { what: "full" };
+        for _ in 0..3 * FAILURES_MAX {
+            watermarks.take_back(7, &full);
+        }
+        assert_eq!(watermarks.state().failures.len(), 1);
+        assert!(watermarks.check().is_ok());
+        for floor in 8..8 + FAILURES_MAX as u64 {
+            watermarks.take_back(floor, &full);
+        }
+        assert!(matches!(watermarks.check(), Err(Error::Poisoned { .. })));
     }
 }
