@@ -39,7 +39,6 @@ mod tests;
 
 pub(crate) use encode::encode;
 pub(crate) use file::{FrameMark, IndexFile};
-pub(crate) use lookup::KeySequences;
 pub(crate) use marks::{FRAME_STRIDE, Marks, NODE_LEVEL_MIN};
 pub(crate) use merge::{MergeError, merge};
 pub(crate) use postings::{Postings, SortedPostings};

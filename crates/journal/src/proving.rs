@@ -76,7 +76,8 @@ impl History {
             let mut scratch = FrameScratch::default();
             bytes.leaves(&mut scratch);
             let index = (sequence - header.base_sequence) as u32;
-            let proof = EventProof::new(&bytes.stored_header(), index, &mut scratch.leaves, inclusion);
+            let proof =
+                EventProof::new(&bytes.stored_header(), index, &mut scratch.leaves, inclusion);
             let record = bytes.record(index as usize).expect("the event was read from it");
             proof.verify(record, head).map_err(|_| self.rewritten(head))?;
             Ok(proof)

@@ -29,7 +29,7 @@ use crate::{
     extents,
     format::{
         BLOCK_BYTES, FRAME_ALIGNMENT,
-        frame::{FRAME_HEADER_BYTES, Frame, FrameHeader, FrameScratch},
+        frame::{Frame, FrameScratch},
         manifest::{ChainSegment, Manifest, SegmentState},
         record::{self, Extent, Record, flags},
         segment_header::{ChainStart, Content, SEGMENT_HEADER_BYTES, SegmentHeader},
@@ -559,16 +559,17 @@ impl TailReader<'_> {
         let mut table = table_behind(start, mountain, self.identity);
         let mut copy = Copy { file: &*file, offset: BLOCK_BYTES, buffer: Vec::new() };
         for segment in &tail.segments {
+            let mut window = Window::new(&*segment.file)?;
             for frame in &segment.table.frames {
                 let base = segment.table.start.sequence + u64::from(frame.sequence_delta);
                 if base < start.sequence {
                     continue;
                 }
-                let bytes = read_frame(&*segment.file, u64::from(frame.offset))?;
-                let frame = Frame::decode(&bytes).map_err(|malformed| {
-                    malformed.in_file(segment.file.path(), u64::from(frame.offset))
-                })?;
-                let offset = copy.put(&bytes)?;
+                let at = u64::from(frame.offset);
+                let least = window.enough(at)?;
+                let frame = Frame::decode(window.at(at, least)?)
+                    .map_err(|malformed| malformed.in_file(segment.file.path(), at))?;
+                let offset = copy.put(frame.bytes)?;
                 table
                     .add(offset, &frame, &self.identity.keys, None)
                     .map_err(|malformed| malformed.in_file(file.path(), offset))?;
@@ -626,23 +627,6 @@ fn note_extents(frame: &Frame<'_>, extents: &mut Vec<(u64, Extent)>) {
             extents.extend(record.extents().map(|extent| (sequence, extent)));
         }
     }
-}
-
-fn read_frame(file: &dyn DiskFile, offset: u64) -> Result<Vec<u8>, Error> {
-    let mut bytes = vec![0; FRAME_HEADER_BYTES];
-    let exactly = |offset: u64, buffer: &mut [u8]| match file.read_at(offset, buffer) {
-        Ok(read) if read == buffer.len() => Ok(()),
-        Ok(_) => {
-            Err(Malformed::new(0, "a frame that was read is gone").in_file(file.path(), offset))
-        }
-        Err(error) => Err(error.into()),
-    };
-    exactly(offset, &mut bytes)?;
-    let header = FrameHeader::decode(bytes.first_chunk().expect("just made"))
-        .map_err(|malformed| malformed.in_file(file.path(), offset))?;
-    bytes.resize(header.frame_bytes as usize, 0);
-    exactly(offset, &mut bytes)?;
-    Ok(bytes)
 }
 
 /// Writes frames one after another.

@@ -7,8 +7,12 @@
 use std::{ops::Range, sync::Arc};
 
 use crate::{
-    Error, Event, history::History, index::IndexKind, keys::IndexKeys, lookup::Search,
-    segment::Catalog,
+    Error, Event,
+    history::History,
+    index::IndexKind,
+    keys::IndexKeys,
+    lookup::Search,
+    segment::{Catalog, open::ReadAhead},
 };
 
 /// By what events are looked for.
@@ -114,6 +118,8 @@ pub struct Scan {
     search: Option<Search>,
     /// What is left, when there is no index to search.
     rest: Range<u64>,
+    /// Bytes of the segment that is written to, where events are read one after another.
+    ahead: ReadAhead,
     has_failed: bool,
 }
 
@@ -147,7 +153,9 @@ impl History {
                 Some(Search::new(catalog, kind, key, rest.clone(), query.is_backward))
             }
         };
-        Ok(Scan { history: Arc::clone(self), catalog, query, search, rest, has_failed: false })
+        let ahead = ReadAhead::new(query.is_backward);
+        let history = Arc::clone(self);
+        Ok(Scan { history, catalog, query, search, rest, ahead, has_failed: false })
     }
 
     /// The first event of this time or later; the end of the catalog if there is none.
@@ -189,7 +197,12 @@ impl Scan {
                 None => self.next_sequence(),
             };
             let Some(sequence) = sequence else { return Ok(None) };
-            match self.catalog.read(&self.history.identity, sequence) {
+            let identity = &self.history.identity;
+            let read = match self.search {
+                Some(_) => self.catalog.read(identity, sequence),
+                None => self.catalog.read_ahead(identity, sequence, &mut self.ahead),
+            };
+            match read {
                 Ok(Some(event)) if self.query.matches(&event) => return Ok(Some(event)),
                 Ok(Some(_)) => {}
                 Ok(None) => return Err(self.history.lost(sequence)),

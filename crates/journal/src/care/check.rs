@@ -25,6 +25,8 @@ use std::{
 use icecore_disk::{Access, Disk};
 
 use super::{
+    reduced::{Reduced, walk_reduced},
+    rewrite::reduced::begin_of,
     sources::{Source, Sources, cursors, kept_heads, manifest_of},
     walk::{Found, Walker},
 };
@@ -33,7 +35,7 @@ use crate::{
     control::ControlReader,
     digest::StoreKeys,
     extents,
-    format::{BLOCK_BYTES, frame::Frame},
+    format::{BLOCK_BYTES, frame::Frame, reduced::Item, walk::Follow},
     index::IndexFile,
     keeping::seal::encode_index,
     mountain::Mountain,
@@ -181,17 +183,17 @@ impl Work<'_> {
         }
     }
 
-    fn compare_cursors(&mut self, frame: &Frame<'_>) {
-        let header = &frame.header;
+    /// Compares the cursors that have come into the frame which ends here and has so many events.
+    fn compare_cursors(&mut self, end: Follow, events: u64) {
         let here: Vec<_> = self
             .consumed
-            .range(header.base_sequence..header.end_sequence())
+            .range(end.sequence - events..end.sequence)
             .map(|(sequence, _)| *sequence)
             .collect();
         for sequence in here {
             for (path, digest) in self.consumed.remove(&sequence).unwrap_or_default() {
                 self.checked.cursors += 1;
-                if digest != header.digest {
+                if digest != end.last {
                     let what = "the cursor has consumed another history than this one";
                     self.damage(&path, 0, 0, what);
                 }
@@ -336,7 +338,11 @@ impl Work<'_> {
             }
             _ => None,
         };
-        let range = BLOCK_BYTES..source.end.max(BLOCK_BYTES);
+        if source.is_reduced() {
+            self.reduced(source, walker, &mut table, identity)?;
+        }
+        let from = if source.is_reduced() { source.end.max(BLOCK_BYTES) } else { BLOCK_BYTES };
+        let range = from..source.end.max(BLOCK_BYTES);
         walker.segment(&*source.file, range, &mut |walker, found| {
             match found {
                 Found::Frame { offset, frame } => {
@@ -359,7 +365,7 @@ impl Work<'_> {
                     self.checked.events += u64::from(header.event_count);
                     self.progress.events = self.checked.events;
                     self.compare_heads(walker);
-                    self.compare_cursors(&frame);
+                    self.compare_cursors(walker.follow, u64::from(header.event_count));
                     if let (Some(part), Some(identity)) = (&mut table, identity)
                         && part.add(offset, &frame, &identity.keys, None).is_err()
                     {
@@ -396,6 +402,83 @@ impl Work<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Walks through a segment from which events were dropped, up to its end or the first damage.
+    fn reduced(
+        &mut self,
+        source: &Source,
+        walker: &mut Walker<'_>,
+        table: &mut Option<Table>,
+        identity: Option<&Identity>,
+    ) -> Result<(), Error> {
+        let Some(start) = source.start() else { return Ok(()) };
+        let keys = StoreKeys::new(&self.checked.store_id);
+        let store_id = self.checked.store_id;
+        let begin = begin_of(source.info.as_ref(), start);
+        let walked =
+            walk_reduced(&*source.file, source.end, begin, &store_id, &keys, &mut |found| {
+                let (offset, item, end) = match found {
+                    Reduced::Item { offset, item, end } => (offset, item, end),
+                    Reduced::Read { bytes } => {
+                        self.progress.bytes_done += bytes;
+                        return Ok(ControlFlow::Continue(()));
+                    }
+                };
+                match &item {
+                    Item::Gap(gap) => {
+                        for (number, first_sequence, count, digest) in gap.frames() {
+                            if let Some(mountain) = &mut self.mountain {
+                                mountain.push(digest, |_, _, _| {});
+                            }
+                            walker.follow = Follow {
+                                sequence: first_sequence + u64::from(count),
+                                frame_number: number + 1,
+                                last: digest,
+                                time: gap.first_time,
+                            };
+                            self.compare_heads(walker);
+                            self.compare_cursors(walker.follow, u64::from(count));
+                        }
+                    }
+                    Item::Frame(_) | Item::Stub(_) => {
+                        if let Some(mountain) = &mut self.mountain {
+                            mountain.push(end.last, |_, _, _| {});
+                        }
+                        let sequences = item.sequences();
+                        self.checked.frames += 1;
+                        self.checked.events += match &item {
+                            Item::Stub(stub) => {
+                                sequences.end - sequences.start - stub.dropped_count()
+                            }
+                            _ => sequences.end - sequences.start,
+                        };
+                        walker.follow = end;
+                        self.compare_heads(walker);
+                        self.compare_cursors(end, sequences.end - sequences.start);
+                        if let (Item::Frame(frame), true) = (&item, self.options.extents) {
+                            self.extents(frame)?;
+                        }
+                    }
+                }
+                walker.follow = end;
+                if let (Some(part), Some(identity)) = (&mut *table, identity)
+                    && part.add_item(offset, &item, &identity.keys).is_err()
+                {
+                    *table = None;
+                }
+                Ok(ControlFlow::Continue(()))
+            });
+        match walked {
+            Ok(_) => Ok(()),
+            Err(Error::Corrupt { offset, what, path }) => {
+                self.mountain = None;
+                *table = None;
+                self.damage(&path, offset, source.end.saturating_sub(offset), what);
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Compares where a segment begins with where the one before it ended.

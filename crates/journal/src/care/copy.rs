@@ -30,6 +30,7 @@ use crate::{
         BLOCK_BYTES,
         manifest::{ChainSegment, DataSegment, Lineage, Manifest, SegmentState},
         mark::HeadMark,
+        reduced::Item,
         walk::align,
     },
     history::History,
@@ -323,6 +324,25 @@ fn rewrite(
                 walked.follow.last = gap.last;
                 rewriter.gap(gap.end_sequence, &gap.reason)?;
             }
+        }
+        if let Segment::Sealed(sealed) = segment
+            && sealed.info.is_reduced
+        {
+            let old = (&history.identity.store_id, &history.store_keys);
+            let begin = walked.follow;
+            walked.follow = rewriter.reduced(&*file, end, begin, old, &mut |item, digest| {
+                if let Item::Frame(frame) = item {
+                    let mut extents = Vec::new();
+                    note_extents(frame, &mut extents);
+                    data.extend(extents.iter().map(|(_, extent)| extent.segment));
+                }
+                followers.frame(item.sequences(), digest);
+                Ok(())
+            })?;
+            progress.events += sealed.info.end_sequence - sealed.info.first_sequence;
+            progress.bytes_done += end;
+            tell(report, progress)?;
+            continue;
         }
         walked.segment(&*file, BLOCK_BYTES..end, &mut |walker, found| {
             match found {

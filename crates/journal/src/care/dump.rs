@@ -5,11 +5,17 @@
 //!
 //! What it does *not* do: compare segments with each other or with the manifest (see `check`).
 
-use std::{ops::ControlFlow, path::Path, sync::Arc};
+use std::{
+    ops::{ControlFlow, Range},
+    path::Path,
+    sync::Arc,
+};
 
 use icecore_disk::{Access, Disk, DiskFile};
 
 use super::{
+    reduced::{Reduced, walk_reduced},
+    rewrite::reduced::{begin_of, reductions_of},
     sources::{Sources, read_header},
     walk::{Found, Walker},
 };
@@ -18,7 +24,10 @@ use crate::{
     digest::StoreKeys,
     format::{
         BLOCK_BYTES,
-        segment_header::{Content, SegmentHeader},
+        annex::Annex,
+        frame::FrameHeader,
+        reduced::{Fate, Item},
+        segment_header::{ChainStart, Content, SegmentHeader},
     },
     read::RecordBytes,
 };
@@ -69,6 +78,15 @@ pub enum Piece<'a> {
     },
     /// An event of the frame before.
     Event(Event),
+    /// Events that were dropped.
+    Dropped {
+        /// Where it says so, in bytes of the file.
+        offset: u64,
+        /// Their sequences.
+        sequences: Range<u64>,
+        /// Why.
+        reason: &'a str,
+    },
     /// A head mark.
     Mark {
         /// Where it is, in bytes of the file.
@@ -186,6 +204,9 @@ fn segment(
     }
     let mut flow = ControlFlow::Continue(());
     let (end, until) = limits;
+    if let Some(SegmentHeader { content: Content::ReducedChain(start), .. }) = header {
+        return reduced(file, end, start, (&store_id, &keys), take, problems);
+    }
     walker.segment(file, BLOCK_BYTES..end.max(BLOCK_BYTES), &mut |walker, found| {
         flow = match found {
             Found::Read { .. } => return Ok(ControlFlow::Continue(())),
@@ -203,7 +224,6 @@ fn segment(
             }
             Found::Frame { offset, frame } => {
                 let header = &frame.header;
-                let annex = frame.annex().unwrap_or_default();
                 if let Some(missing) = &walker.missing {
                     *problems += 1;
                     let what =
@@ -214,20 +234,8 @@ fn segment(
                         return Ok(ControlFlow::Break(()));
                     }
                 }
-                let mut flow = take(Piece::Frame {
-                    offset,
-                    bytes: frame.bytes.len() as u64,
-                    number: header.frame_number,
-                    first_sequence: header.base_sequence,
-                    event_count: header.event_count,
-                    time: header.time,
-                    durable_end: header.durable_end,
-                    epoch: header.epoch,
-                    previous: header.previous,
-                    digest: header.digest,
-                    idempotency_key: annex.idempotency.map(|(_, key)| key),
-                    gates: annex.gates(),
-                });
+                let bytes = frame.bytes.len() as u64;
+                let mut flow = take(frame_piece(offset, bytes, header, frame.annex_bytes()));
                 for (index, (_, bytes)) in frame.records().enumerate() {
                     let sequence = header.base_sequence + index as u64;
                     let bytes = RecordBytes::Owned(bytes.into());
@@ -244,4 +252,99 @@ fn segment(
         Ok(flow)
     })?;
     Ok(flow)
+}
+
+/// A segment from which events were dropped, up to the first damage.
+fn reduced(
+    file: &dyn DiskFile,
+    end: u64,
+    start: &ChainStart,
+    (store_id, keys): (&StoreId, &StoreKeys),
+    take: &mut Take<'_>,
+    problems: &mut u64,
+) -> Result<ControlFlow<()>, Error> {
+    let reductions = match reductions_of(file) {
+        Ok(reductions) => reductions,
+        Err(Error::Corrupt { path, offset, what }) => {
+            *problems += 1;
+            return Ok(take(Piece::Problem { path: &path, offset, bytes: 0, what }));
+        }
+        Err(error) => return Err(error),
+    };
+    let reason = |number: u8| {
+        let reduction = usize::from(number).checked_sub(1).and_then(|at| reductions.get(at));
+        reduction.map_or("", |reduction| &reduction.reason)
+    };
+    let mut flow = ControlFlow::Continue(());
+    let begin = begin_of(None, start);
+    let walked = walk_reduced(file, end, begin, store_id, keys, &mut |found| {
+        let Reduced::Item { offset, item, .. } = found else {
+            return Ok(ControlFlow::Continue(()));
+        };
+        let (header, annex, bytes, fates) = match &item {
+            Item::Gap(gap) => {
+                let sequences = item.sequences();
+                let reason = reason(gap.reduction);
+                flow = take(Piece::Dropped { offset, sequences, reason });
+                return Ok(flow);
+            }
+            Item::Frame(frame) => (
+                frame.header,
+                frame.annex_bytes(),
+                frame.bytes.len(),
+                frame.records().map(|(_, record)| Fate::Kept(record)).collect::<Vec<_>>(),
+            ),
+            Item::Stub(stub) => {
+                (stub.header, stub.annex_bytes(), stub.bytes().len(), stub.fates().collect())
+            }
+        };
+        flow = take(frame_piece(offset, bytes as u64, &header, annex));
+        for (sequence, fate) in (header.base_sequence..).zip(fates) {
+            if flow.is_break() {
+                break;
+            }
+            flow = match fate {
+                Fate::Kept(record) => {
+                    let bytes = RecordBytes::Owned(record.into());
+                    match Event::check(bytes, store_id, sequence, header.time) {
+                        Ok(event) => take(Piece::Event(event)),
+                        Err(_) => flow,
+                    }
+                }
+                Fate::Dropped(_, number) => take(Piece::Dropped {
+                    offset,
+                    sequences: sequence..sequence + 1,
+                    reason: reason(number),
+                }),
+            };
+        }
+        Ok(flow)
+    });
+    match walked {
+        Ok(_) => Ok(flow),
+        Err(Error::Corrupt { path, offset, what }) => {
+            *problems += 1;
+            let bytes = end.saturating_sub(offset);
+            Ok(take(Piece::Problem { path: &path, offset, bytes, what }))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn frame_piece<'a>(offset: u64, bytes: u64, header: &FrameHeader, annex: &'a [u8]) -> Piece<'a> {
+    let annex = Annex::decode(annex).unwrap_or_default();
+    Piece::Frame {
+        offset,
+        bytes,
+        number: header.frame_number,
+        first_sequence: header.base_sequence,
+        event_count: header.event_count,
+        time: header.time,
+        durable_end: header.durable_end,
+        epoch: header.epoch,
+        previous: header.previous,
+        digest: header.digest,
+        idempotency_key: annex.idempotency.map(|(_, key)| key),
+        gates: annex.gates(),
+    }
 }

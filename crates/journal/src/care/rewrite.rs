@@ -11,6 +11,8 @@
 //!
 //! What it does *not* do: judge frames. It is given sound ones, in order.
 
+pub(crate) mod reduced;
+
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
@@ -23,7 +25,7 @@ use crate::{
     digest::StoreKeys,
     format::{
         BLOCK_BYTES, FRAME_ALIGNMENT,
-        frame::{FRAME_HEADER_BYTES, Frame, FrameScratch},
+        frame::{FRAME_HEADER_BYTES, Frame, FrameHeader, FrameScratch},
         manifest::{
             ChainSegment, DataSegment, GAPS_MAX, Gap, KindName, Lineage, Manifest, Secret,
             SegmentState,
@@ -205,36 +207,50 @@ impl<'a> Rewriter<'a> {
             Some(open) => open,
             None => self.begin_segment()?,
         };
-        frame.leaves(&mut self.scratch.hasher, &mut self.scratch.leaves);
-        let root = merkle::root(&mut self.scratch.leaves);
         let start = open.buffer.len();
-        open.buffer.extend_from_slice(frame.bytes);
-        let bytes = &mut open.buffer[start..];
-        for (index, (at, old)) in frame.records().enumerate() {
-            let sequence = frame.header.base_sequence + index as u64;
-            record::seal(&mut bytes[at..at + old.len()], &self.identity.store_id, sequence);
-        }
-        let mut header = frame.header;
-        header.frame_number = self.end.frame_number;
-        header.previous = self.end.last;
-        header.time = header.time.max(self.end.time);
-        header.durable_end = header.durable_end.min(header.base_sequence);
-        header.epoch = EPOCH;
-        header.encode(&self.keys, &root, bytes);
+        let digest = self.put_frame(&mut open.buffer, frame);
         let offset = open.offset + start as u64;
         let written = Frame::decode(&open.buffer[start..]).expect("made of a sound frame");
         open.table
             .add(offset, &written, &self.identity.keys, None)
             .map_err(|malformed| malformed.in_file(open.file.path(), offset))?;
+        self.end = open.table.end;
+        self.mountain.push(digest, |_, _, _| {});
         let aligned = align(open.buffer.len() as u64, FRAME_ALIGNMENT) as usize;
         open.buffer.resize(aligned, 0);
         if open.buffer.len() >= WRITTEN_AT_ONCE_BYTES {
             open.write()?;
         }
-        self.mountain.push(header.digest, |_, _, _| {});
-        self.end = self.end.after(&header);
         self.open = Some(open);
-        Ok(header.digest)
+        Ok(digest)
+    }
+
+    /// Appends a frame as it is in the new journal; returns its digest.
+    fn put_frame(&mut self, out: &mut Vec<u8>, frame: &Frame<'_>) -> Digest {
+        frame.leaves(&mut self.scratch.hasher, &mut self.scratch.leaves);
+        let root = merkle::root(&mut self.scratch.leaves);
+        let start = out.len();
+        out.extend_from_slice(frame.bytes);
+        let bytes = &mut out[start..];
+        for (index, (at, old)) in frame.records().enumerate() {
+            let sequence = frame.header.base_sequence + index as u64;
+            record::seal(&mut bytes[at..at + old.len()], &self.identity.store_id, sequence);
+        }
+        let mut header = self.header_here(&frame.header);
+        header.encode(&self.keys, &root, bytes);
+        header.digest
+    }
+
+    /// The header of a frame that comes next in the new journal, but for its digest.
+    fn header_here(&self, old: &FrameHeader) -> FrameHeader {
+        FrameHeader {
+            frame_number: self.end.frame_number,
+            previous: self.end.last,
+            time: old.time.max(self.end.time),
+            durable_end: old.durable_end.min(old.base_sequence),
+            epoch: EPOCH,
+            ..*old
+        }
     }
 
     /// Notes a data segment that was copied.

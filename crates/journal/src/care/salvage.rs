@@ -13,6 +13,8 @@
 //!   digest is wrong are reported; the events that adopted them are sound and are kept.
 //! - Signed heads stay behind: they are about the old journal.
 //!
+//! Of a segment from which events were dropped, what lies behind the first damage is not saved.
+//!
 //! What it does *not* do: guess, or change the damaged journal.
 
 use std::{
@@ -24,7 +26,7 @@ use std::{
 use icecore_disk::Disk;
 
 use super::{
-    rewrite::{Inherited, Rewriter, copy_data, take_folder},
+    rewrite::{Inherited, Rewriter, copy_data, reduced::begin_of, take_folder},
     sources::{CURSORS_NAME, CursorFile, Sources, cursors},
     walk::{Found, Walker},
 };
@@ -32,12 +34,15 @@ use crate::{
     Digest, Error, Report, StoreId, WorkProgress,
     digest::StoreKeys,
     extents,
-    format::{BLOCK_BYTES, checkpoint::Position, manifest::Lineage},
+    format::{BLOCK_BYTES, checkpoint::Position, manifest::Lineage, reduced::Item},
     verify::{note_extents, tell},
 };
 
 /// Places that are told of at most; the rest are counted.
 pub const PROBLEMS_MAX: usize = 10_000;
+
+/// Why events that were not saved are not there.
+const LOST: &str = "lost: damaged when it was salvaged";
 
 /// Something that is wrong with a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -221,6 +226,45 @@ pub fn salvage(
         if walker.follow.sequence >= source.until {
             continue;
         }
+        if let (true, Some(start)) = (source.is_reduced(), source.start()) {
+            if start.first_sequence > rewriter.end_sequence() {
+                let missing = rewriter.end_sequence()..start.first_sequence;
+                rewriter.gap(missing.end, LOST)?;
+                saved.missing.push(missing);
+            }
+            if start.first_sequence < rewriter.end_sequence() {
+                saved.problem(path, 0, source.end, "begins with events that another segment has");
+                continue;
+            }
+            let begin = begin_of(source.info.as_ref(), start);
+            let old = (&sources.store_id, &keys);
+            let end = source.end;
+            let walked = rewriter.reduced(&*source.file, end, begin, old, &mut |item, digest| {
+                if let Item::Frame(frame) = item {
+                    let mut extents = Vec::new();
+                    note_extents(frame, &mut extents);
+                    data.extend(extents.iter().map(|(_, extent)| extent.segment));
+                }
+                saved.frames += 1;
+                saved.events += match item {
+                    Item::Stub(stub) => u64::from(stub.header.event_count) - stub.dropped_count(),
+                    item => item.sequences().end - item.sequences().start,
+                };
+                followers.frame(item.sequences(), digest);
+                Ok(())
+            });
+            match walked {
+                Ok(end) => walker.follow = end,
+                Err(Error::Corrupt { offset, what, .. }) => {
+                    saved.problem(path, offset, source.end.saturating_sub(offset), what);
+                    walker.follow.sequence = rewriter.end_sequence();
+                }
+                Err(error) => return Err(error),
+            }
+            progress.bytes_done += source.end;
+            tell(report, &progress)?;
+            continue;
+        }
         let range = BLOCK_BYTES..source.end.max(BLOCK_BYTES);
         walker.segment(&*source.file, range, &mut |_, found| {
             match found {
@@ -241,7 +285,7 @@ pub fn salvage(
                         match known {
                             Some(gap) => rewriter.gap(missing.end, &gap.reason)?,
                             None => {
-                                rewriter.gap(missing.end, "lost: damaged when it was salvaged")?;
+                                rewriter.gap(missing.end, LOST)?;
                                 saved.missing.push(missing);
                             }
                         }

@@ -426,9 +426,7 @@ fn whatever_is_sound_is_saved_with_its_sequences_and_the_rest_is_a_gap() {
 fn put_cursor(disk: &SimulatedDisk, journal: &Journal, name: &str, end_sequence: u64) {
     let frame = match end_sequence.checked_sub(1) {
         None => crate::Digest::ZERO,
-        Some(last) => {
-            journal.frame_bytes(&journal.catalog(), last).expect("there").header().digest
-        }
+        Some(last) => journal.frame_bytes(&journal.catalog(), last).expect("there").header().digest,
     };
     let position = Position {
         store_id: journal.store_id(),
@@ -565,5 +563,78 @@ fn forged_frames_are_authentic() {
     for (offset, _) in frames(&bytes) {
         let frame = Frame::decode(&bytes[offset as usize..]).expect("whole");
         assert!(frame.is_authentic(&keys, &mut FrameScratch::default()));
+    }
+}
+
+#[test]
+fn a_journal_from_which_events_were_dropped_is_checked_dumped_copied_and_saved() {
+    let disk = SimulatedDisk::new(5);
+    let journal = create(&disk, Options { idempotency_window: 0, ..options() });
+    fill(&journal, 0..1500);
+    journal.sync().expect("synced");
+    journal.tend().expect("tended");
+    put_cursor(&disk, &journal, "reader", 700);
+    let head = journal.head().expect("a head");
+    let old = |event: &crate::Event| {
+        event.sequence() < 600 || (event.sequence() < 1500 && event.sequence() % 3 == 0)
+    };
+    let rule = crate::DropRule { may_drop: Some(&old), ..crate::DropRule::new("by age") };
+    journal.drop_events(&rule).expect("dropped");
+    let end = journal.end();
+    let kept: Vec<_> = (0..end).filter_map(|sequence| journal.read(sequence).ok()).collect();
+    assert!(kept.len() as u64 + 800 < end, "{} of {end}", kept.len());
+    journal.close().expect("closed");
+    let checked = check_all(&disk, FOLDER);
+    assert_eq!(checked.findings, []);
+    assert_eq!((checked.events, checked.cursors), (kept.len() as u64, 1));
+    let (mut events, mut dropped) = (0, 0);
+    let problems = dump(&disk, Path::new(FOLDER), &mut |piece| {
+        match piece {
+            Piece::Event(_) => events += 1,
+            Piece::Dropped { sequences, reason, .. } => {
+                assert_eq!(reason, "by age");
+                dropped += sequences.end - sequences.start;
+            }
+            _ => {}
+        }
+        ControlFlow::Continue(())
+    });
+    assert_eq!(problems.expect("readable"), 0);
+    assert_eq!((events, events + dropped), (kept.len() as u64, checked.end_sequence));
+    let shared: Arc<dyn Disk> = Arc::new(disk.clone());
+    for (to, same_lineage) in [("/fork", false), ("/backup", true), ("/saved", false)] {
+        let how = CopyOptions { same_lineage };
+        if to == "/saved" {
+            let saved = salvage(&disk, Path::new(FOLDER), Path::new(to), &mut quiet);
+            let saved = saved.expect("saved");
+            assert_eq!(
+                (&saved.problems[..], &saved.missing[..], saved.cursors),
+                (&[][..], &[][..], 1)
+            );
+        } else {
+            copy(&shared, Path::new(FOLDER), Path::new(to), &how, &mut quiet).expect("copied");
+        }
+        assert_eq!(check_all(&disk, to).findings, [], "{to}");
+        let heads = if same_lineage { &[head][..] } else { &[] };
+        verify(&disk, to, heads).expect("sound");
+        let copy = Journal::open_on(Arc::clone(&shared), to, options()).expect("opened");
+        let mut kept = kept.iter().peekable();
+        for sequence in 0..end {
+            let read = copy.read(sequence);
+            match kept.next_if(|event| event.sequence() == sequence) {
+                Some(event) => {
+                    let read = read.expect("kept");
+                    assert_eq!(read.record_bytes()[4..], event.record_bytes()[4..]);
+                }
+                None => match read {
+                    Err(Error::Dropped { reason, .. }) => assert_eq!(reason, "by age"),
+                    other => panic!("{sequence}: {other:?}"),
+                },
+            }
+        }
+        let head = copy.head().expect("a head");
+        let proof = copy.prove(1001, &head).expect("proven");
+        let event = copy.read(1001).expect("kept");
+        proof.verify(event.record_bytes(), &head).expect("it is in the history");
     }
 }

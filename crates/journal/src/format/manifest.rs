@@ -26,8 +26,8 @@ mod segments;
 mod tests;
 
 pub(crate) use segments::{
-    ChainSegment, DataSegment, Gap, KindName, Lineage, REASON_BYTES_MAX, REPLACED_BY_MAX,
-    Retired, SegmentState, Session,
+    ChainSegment, DataSegment, Gap, KindName, Lineage, REASON_BYTES_MAX, REPLACED_BY_MAX, Retired,
+    SegmentState, Session,
 };
 
 /// Bytes of a manifest at most.

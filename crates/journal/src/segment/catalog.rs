@@ -11,7 +11,7 @@ use crate::{
     format::manifest::Gap,
     segment::{
         group::Group,
-        open::OpenSegment,
+        open::{OpenSegment, ReadAhead},
         sealed::SealedSegment,
         table::{Identity, Wanted},
     },
@@ -66,6 +66,19 @@ impl Segment {
         match self {
             Self::Sealed(segment) => segment.read(sequence),
             Self::Open(segment) => segment.read(identity, sequence),
+        }
+    }
+
+    /// Reads an event as [`Self::read`] does, for one who reads event after event.
+    fn read_ahead(
+        &self,
+        identity: &Identity,
+        sequence: u64,
+        ahead: &mut ReadAhead,
+    ) -> Result<Option<Event>, Error> {
+        match self {
+            Self::Sealed(segment) => segment.read(sequence),
+            Self::Open(segment) => segment.read_ahead(identity, sequence, ahead),
         }
     }
 
@@ -189,9 +202,26 @@ impl Catalog {
 
     /// Reads an event; `None` when no segment has it.
     pub(crate) fn read(&self, identity: &Identity, sequence: u64) -> Result<Option<Event>, Error> {
+        self.read_with(sequence, |segment| segment.read(identity, sequence))
+    }
+
+    /// Reads an event as [`Self::read`] does, for one who reads event after event.
+    pub(crate) fn read_ahead(
+        &self,
+        identity: &Identity,
+        sequence: u64,
+        ahead: &mut ReadAhead,
+    ) -> Result<Option<Event>, Error> {
+        self.read_with(sequence, |segment| segment.read_ahead(identity, sequence, ahead))
+    }
+
+    fn read_with(
+        &self,
+        sequence: u64,
+        read: impl FnOnce(&Segment) -> Result<Option<Event>, Error>,
+    ) -> Result<Option<Event>, Error> {
         let segment = self.segment_of(sequence).map(|place| &self.segments[place]);
-        let read = segment.map(|segment| segment.read(identity, sequence)).transpose()?.flatten();
-        match read {
+        match segment.map(read).transpose()?.flatten() {
             None => match self.gap_of(sequence) {
                 Some(gap) => Err(gap.dropped(sequence)),
                 None => Ok(None),

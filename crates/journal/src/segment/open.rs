@@ -12,7 +12,10 @@ use icecore_disk::DiskFile;
 
 use crate::{
     Error, Event,
-    format::record::{self, RECORD_HEADER_BYTES},
+    format::{
+        BLOCK_BYTES,
+        record::{self, RECORD_HEADER_BYTES},
+    },
     primitives::{RwLock, RwLockReadGuard, RwLockWriteGuard},
     read::RecordBytes,
     segment::table::{Identity, Place, Table},
@@ -20,6 +23,31 @@ use crate::{
 
 /// Most events are read with one call of this many bytes.
 const FIRST_READ_BYTES: usize = 1024;
+
+/// Bytes read at once by whoever reads event after event.
+const READ_AHEAD_BYTES: u64 = 64 << 10;
+
+/// Bytes of an open segment around the event that was read last.
+#[derive(Debug)]
+pub(crate) struct ReadAhead {
+    is_backward: bool,
+    /// Which segment; 0: none.
+    segment: u32,
+    start: u64,
+    bytes: Vec<u8>,
+}
+
+impl ReadAhead {
+    /// Holds nothing yet.
+    pub(crate) fn new(is_backward: bool) -> Self {
+        Self { is_backward, segment: 0, start: 0, bytes: Vec::new() }
+    }
+
+    fn holds(&self, segment: u32, offset: u64) -> bool {
+        segment == self.segment
+            && (self.start..self.start + self.bytes.len() as u64).contains(&offset)
+    }
+}
 
 /// An open segment.
 #[derive(Debug)]
@@ -83,6 +111,43 @@ impl OpenSegment {
         Event::check(bytes, &identity.store_id, sequence, time)
             .map(Some)
             .map_err(|malformed| malformed.in_file(&self.path, offset))
+    }
+
+    /// Reads an event as [`Self::read`] does, from bytes that were read at once for those around it.
+    pub(crate) fn read_ahead(
+        &self,
+        identity: &Identity,
+        sequence: u64,
+        ahead: &mut ReadAhead,
+    ) -> Result<Option<Event>, Error> {
+        let Some((Place { offset, time }, end)) = ({
+            let table = self.table();
+            table.place(sequence).map(|place| (place, table.bytes))
+        }) else {
+            return Ok(None);
+        };
+        if !ahead.holds(self.id, offset) {
+            let start = match ahead.is_backward {
+                true => (offset + FIRST_READ_BYTES as u64).saturating_sub(READ_AHEAD_BYTES),
+                false => offset,
+            };
+            let start = start.max(BLOCK_BYTES);
+            ahead.bytes.resize((end - start).min(READ_AHEAD_BYTES) as usize, 0);
+            // Nothing is held until it has been read.
+            ahead.segment = 0;
+            self.read_exactly(start, &mut ahead.bytes)?;
+            (ahead.segment, ahead.start) = (self.id, start);
+        }
+        let held = &ahead.bytes[(offset - ahead.start) as usize..];
+        match record::length(held).and_then(|length| held.get(..length)) {
+            Some(bytes) => {
+                Event::check(RecordBytes::Owned(bytes.into()), &identity.store_id, sequence, time)
+                    .map(Some)
+                    .map_err(|malformed| malformed.in_file(&self.path, offset))
+            }
+            // It goes on behind what is held, or what is held is damaged: reading it alone tells.
+            None => self.read(identity, sequence),
+        }
     }
 
     /// Fills the buffer from written bytes of the segment.

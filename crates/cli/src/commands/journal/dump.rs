@@ -47,6 +47,12 @@ enum Row<'a> {
         gates: Vec<String>,
     },
     Event(events::Row),
+    Dropped {
+        offset: u64,
+        first_sequence: u64,
+        end_sequence: u64,
+        reason: &'a str,
+    },
     Mark {
         offset: u64,
         durable_end: u64,
@@ -121,6 +127,12 @@ fn row(piece: Piece<'_>) -> Row<'_> {
             gates,
         },
         Piece::Event(event) => Row::Event(events::row(&event)),
+        Piece::Dropped { offset, sequences, reason } => Row::Dropped {
+            offset,
+            first_sequence: sequences.start,
+            end_sequence: sequences.end,
+            reason,
+        },
         Piece::Mark { offset, durable_end, is_clean_close } => {
             Row::Mark { offset, durable_end, clean_close: is_clean_close }
         }
@@ -159,6 +171,10 @@ fn line(piece: &Piece<'_>) -> String {
             )
         }
         Piece::Event(event) => format!("  {}", events::line(event)),
+        Piece::Dropped { offset, sequences, reason } => {
+            let last = sequences.end - 1;
+            format!("{offset:>10}  dropped  events {} to {last}: {reason}", sequences.start)
+        }
         Piece::Mark { offset, durable_end, is_clean_close } => {
             let close = if *is_clean_close { ", closed" } else { "" };
             format!("{offset:>10}  mark  durable below event {durable_end}{close}")

@@ -14,7 +14,8 @@ use crate::{Digest, Malformed, format::segment_header::SEGMENT_ID_END};
 
 use super::{
     ChainSegment, GAPS_MAX, Gap, KIND_NAME_BYTES_MAX, KINDS_MAX, Manifest, OWNER_BYTES_MAX,
-    PENDING_MAX, REASON_BYTES_MAX, REPLACED_BY_MAX, RETIRED_MAX, SEGMENTS_MAX, SESSIONS_MAX, SegmentState,
+    PENDING_MAX, REASON_BYTES_MAX, REPLACED_BY_MAX, RETIRED_MAX, SEGMENTS_MAX, SESSIONS_MAX,
+    SegmentState,
 };
 use crate::format::sealed::BODY;
 
