@@ -80,6 +80,7 @@ impl IndexKind {
     ];
 
     /// The kind with this number; `None` for one that a later version may know.
+    #[cfg(test)]
     pub(crate) fn from_byte(byte: u8) -> Option<Self> {
         Self::ALL.get(usize::from(byte)).copied()
     }

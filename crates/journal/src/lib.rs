@@ -64,7 +64,10 @@ pub use feed::{Dropped, Followed};
 pub use format::{
     annex::IDEMPOTENCY_KEY_BYTES_MAX,
     frame::{FRAME_BYTES_MAX, FRAME_EVENTS_MAX},
-    record::{Extent, SCOPE_BYTES_MAX, STREAM_BYTES_MAX},
+    record::{
+        EXTENTS_MAX, Extent, INLINE_PAYLOAD_BYTES_END, PARENTS_MAX, RECORD_BYTES_MAX,
+        SCOPE_BYTES_MAX, STREAM_BYTES_MAX,
+    },
 };
 pub use gate::{
     DENIAL_CODE_BYTES_MAX, DENIAL_MESSAGE_BYTES_MAX, Denial, DenialRecord, GATE_NAME_BYTES_MAX,

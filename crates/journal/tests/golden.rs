@@ -123,7 +123,7 @@ fn what_is_written_today_is_version_1() {
     if env::var_os("ICECORE_WRITE_GOLDEN").is_some() {
         fs::create_dir_all(&golden).expect("made");
         for name in &names {
-            let bytes = disk.read_file(&Path::new("/journal").join(name));
+            let bytes = disk.read_file(Path::new("/journal").join(name));
             fs::write(golden.join(name), bytes).expect("written");
         }
     }
@@ -134,7 +134,7 @@ fn what_is_written_today_is_version_1() {
     kept.sort();
     assert_eq!(names, kept);
     for name in names {
-        let written = disk.read_file(&Path::new("/journal").join(&name));
+        let written = disk.read_file(Path::new("/journal").join(&name));
         let kept = fs::read(golden.join(&name)).expect("read");
         let differs = written.iter().zip(&kept).position(|(a, b)| a != b);
         assert_eq!(written.len(), kept.len(), "{name}");

@@ -576,7 +576,7 @@ fn a_journal_from_which_events_were_dropped_is_checked_dumped_copied_and_saved()
     put_cursor(&disk, &journal, "reader", 700);
     let head = journal.head().expect("a head");
     let old = |event: &crate::Event| {
-        event.sequence() < 600 || (event.sequence() < 1500 && event.sequence() % 3 == 0)
+        event.sequence() < 600 || (event.sequence() < 1500 && event.sequence().is_multiple_of(3))
     };
     let rule = crate::DropRule { may_drop: Some(&old), ..crate::DropRule::new("by age") };
     journal.drop_events(&rule).expect("dropped");

@@ -126,7 +126,7 @@ fn a_slot_that_changes_hands_is_never_listed_mixed() {
         let owner = thread::spawn({
             let reader = page.reader();
             move || {
-                first.release();
+                drop(first);
                 reader.pin(READER, 8, 0, 20).expect("all are free")
             }
         });

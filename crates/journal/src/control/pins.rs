@@ -158,9 +158,6 @@ impl<P: Page> PinHandle<P> {
         Ok(())
     }
 
-    /// Gives it up.
-    pub(crate) fn release(self) {}
-
     fn is_ours(&self) -> bool {
         let slot = slot(self.page.words(), self.index);
         slot[STATE].load() == self.state && read(slot) == self.pin

@@ -119,7 +119,7 @@ fn pins_are_listed_renewed_and_released() {
     assert_eq!(writer.live_pins(NOW, &everybody), Ok(vec![one.pin(), two.pin()]));
     one.renew(NOW + SECOND / 2, SECOND).expect("its lease goes on");
     assert_eq!(one.pin().until, NOW + SECOND * 3 / 2);
-    two.release();
+    drop(two);
     assert_eq!(writer.live_pins(NOW + SECOND, &everybody), Ok(vec![one.pin()]));
     drop(one);
     assert_eq!(writer.live_pins(NOW, &everybody), Ok(vec![]));

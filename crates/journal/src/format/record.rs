@@ -92,7 +92,6 @@ pub(crate) struct Ancestry {
 /// A record, taken apart.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Record<'a> {
-    pub(crate) bytes: &'a [u8],
     pub(crate) frame_distance: u32,
     pub(crate) stream_version: u64,
     pub(crate) kind: u16,
@@ -215,7 +214,6 @@ impl<'a> Record<'a> {
             return Err(malformed(FLAGS, "the payload should lie in an extent and does not"));
         }
         Ok(Self {
-            bytes,
             frame_distance: u32_at(bytes, FRAME_DISTANCE),
             stream_version: u64_at(bytes, STREAM_VERSION),
             kind: u16_at(bytes, KIND),

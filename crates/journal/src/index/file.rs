@@ -62,6 +62,7 @@ impl<B: Deref<Target = [u8]>> IndexFile<B> {
     }
 
     /// How many times a page was touched since the file was opened.
+    #[cfg(test)]
     pub(crate) fn pages_touched(&self) -> u64 {
         self.pages.touched()
     }
@@ -72,6 +73,7 @@ impl<B: Deref<Target = [u8]>> IndexFile<B> {
     }
 
     /// How many different keys an index has; `None` if it is not there.
+    #[cfg(test)]
     pub(crate) fn distinct(&self, kind: IndexKind) -> Option<u64> {
         self.trailer.indexes[kind as usize].map(|index| index.distinct)
     }

@@ -96,6 +96,7 @@ impl<B: Deref<Target = [u8]>> Pages<B> {
     }
 
     /// How many times a page was touched since the file was opened.
+    #[cfg(test)]
     pub(crate) fn touched(&self) -> u64 {
         self.touched.load(Ordering::Relaxed)
     }

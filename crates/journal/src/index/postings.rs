@@ -125,11 +125,13 @@ impl Postings {
     }
 
     /// The last event of a key.
+    #[cfg(test)]
     pub(crate) fn last(&self, key: u64) -> Option<u64> {
         self.sequences(key, 0..u64::MAX).next_back()
     }
 
     /// How many entries there are.
+    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.count
     }

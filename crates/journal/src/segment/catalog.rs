@@ -231,6 +231,7 @@ impl Catalog {
     }
 
     /// The segment that is written to.
+    #[cfg(test)]
     pub(crate) fn active(&self) -> Option<&Arc<OpenSegment>> {
         match self.segments.last() {
             Some(Segment::Open(segment)) => Some(segment),

@@ -57,7 +57,7 @@ pub(crate) struct SealedSegment {
 
 /// What finds the events of a sealed segment.
 enum SealedIndex {
-    File(IndexFile<Mapping>),
+    File(Box<IndexFile<Mapping>>),
     Scanned(Box<Table>),
 }
 
@@ -232,7 +232,7 @@ impl SealedSegment {
             return Ok(Arc::clone(index));
         }
         let index = Arc::new(match self.open_index() {
-            Some(file) => SealedIndex::File(file),
+            Some(file) => SealedIndex::File(Box::new(file)),
             None => {
                 self.fallbacks.fetch_add(1, Ordering::Relaxed);
                 SealedIndex::Scanned(Box::new(self.scan()?))
