@@ -212,6 +212,16 @@ pub enum Error {
         /// Why.
         reason: String,
     },
+    /// An extent that was dropped while the event that adopted it stays.
+    #[error(
+        "the extent at byte {offset} of data segment {segment} was dropped when data segments were rewritten; the event that adopted it stays, its content is gone"
+    )]
+    ExtentDropped {
+        /// The data segment that the event names.
+        segment: u32,
+        /// Where it was there, in bytes.
+        offset: u64,
+    },
     /// An index that was not declared when the journal was created.
     #[error("the journal keeps no index by {index}; it is declared when a journal is created")]
     NoIndex {

@@ -33,6 +33,15 @@ impl IndexKeys {
         *hasher.finalize().as_bytes()
     }
 
+    /// What only who knows the secret can say of these bytes.
+    pub(crate) fn seal(&self, bytes: &[u8]) -> [u8; 16] {
+        let mut hasher = blake3::Hasher::new_keyed(&self.secret);
+        // No index has this number.
+        hasher.update(&[u8::MAX]);
+        hasher.update(bytes);
+        *hasher.finalize().as_bytes().first_chunk().expect("a hash has 32 bytes")
+    }
+
     pub(crate) fn stream_id(&self, stream: &[u8]) -> StreamId {
         *blake3::keyed_hash(&self.secret, stream)
             .as_bytes()

@@ -6,6 +6,7 @@ mod bulk;
 pub mod care;
 mod causality;
 mod checkpoint;
+mod compaction;
 mod control;
 mod cursor;
 mod digest;
@@ -45,6 +46,7 @@ mod stream_heads;
 mod subscription;
 mod typed;
 mod verify;
+mod window;
 mod writer;
 
 pub use append::AppendOptions;
@@ -54,6 +56,10 @@ pub use bulk::{
     segment::{BulkExtent, BulkSegment},
 };
 pub use causality::{Ancestors, Causality, CausalityError, Descendants, Graph, Node, Placement};
+pub use compaction::{
+    COMPACTIONS_STREAM, Compacted, CompactionFile, CompactionRecord, CompactionRule, DecideExtent,
+    ExtentFate,
+};
 pub use control::ControlError;
 pub use cursor::{Cursor, CursorStatus};
 pub use digest::{Digest, StoreId};

@@ -355,8 +355,9 @@ fn open_locked(
     let removed = shared.finish_sessions()?;
     let own = Arc::get_mut(&mut shared).expect("no thread and no caller has it yet");
     own.recovery.removed_files.extend(removed);
-    // Should there be no room now, the next drop does it.
+    // What cannot be ended now, for want of room say, the next drop or compaction ends first.
     let _ = shared.finish_dropping();
+    let _ = shared.finish_compaction();
     let threads = match shared.options.background {
         true => threads::start(&shared),
         false => Vec::new(),

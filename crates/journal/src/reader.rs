@@ -38,8 +38,8 @@ use crate::{
     mountain::Mountain,
     open::{CONTROL_NAME, catalog_of, identity_of, start_of, table_behind},
     primitives::{Mutex, RwLock},
-    recovery::Window,
     segment::{Segment, chain_path, open::OpenSegment},
+    window::Window,
     writer::watermarks::{Stage, Watermarks},
 };
 

@@ -16,11 +16,14 @@
 //! Nothing that was there is changed: the manifest that the caller writes afterwards says which bytes
 //! count. Recovering again, after a crash at any point, finds the same.
 
+mod copy;
+
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
 };
 
+use copy::Copy;
 use icecore_disk::{Access, Disk, DiskFile};
 
 use crate::{
@@ -44,6 +47,7 @@ use crate::{
         open::OpenSegment,
         table::{Identity, Table},
     },
+    window::Window,
 };
 
 /// What was found and done when a journal was opened.
@@ -377,6 +381,10 @@ impl TailReader<'_> {
                     }
                     offset = next;
                 }
+                Step::Mark { mark, .. } if !mark.is_genuine(&self.identity.keys) => {
+                    bad = Some(Malformed::new(0, "a head mark is not one of this journal"));
+                    break;
+                }
                 Step::Mark { mark, next } => {
                     tail.stated_end = tail.stated_end.max(mark.durable_end);
                     offset = next;
@@ -428,7 +436,7 @@ impl TailReader<'_> {
                     stated = stated.max(frame.header.durable_end);
                     offset = next;
                 }
-                Step::Mark { mark, next } => {
+                Step::Mark { mark, next } if mark.is_genuine(&self.identity.keys) => {
                     stated = stated.max(mark.durable_end);
                     offset = next;
                 }
@@ -625,91 +633,6 @@ fn note_extents(frame: &Frame<'_>, extents: &mut Vec<(u64, Extent)>) {
         {
             let sequence = frame.header.base_sequence + index as u64;
             extents.extend(record.extents().map(|extent| (sequence, extent)));
-        }
-    }
-}
-
-/// Writes frames one after another.
-struct Copy<'a> {
-    file: &'a dyn DiskFile,
-    offset: u64,
-    buffer: Vec<u8>,
-}
-
-/// Bytes that a copy writes with one call, about.
-const COPY_BYTES: usize = 4 << 20;
-
-impl Copy<'_> {
-    fn put(&mut self, frame: &[u8]) -> Result<u64, Error> {
-        let at = self.offset + self.buffer.len() as u64;
-        self.buffer.extend_from_slice(frame);
-        let aligned = align(self.buffer.len() as u64, FRAME_ALIGNMENT) as usize;
-        self.buffer.resize(aligned, 0);
-        if self.buffer.len() >= COPY_BYTES {
-            self.write()?;
-        }
-        Ok(at)
-    }
-
-    fn write(&mut self) -> Result<(), Error> {
-        self.file.write_at(self.offset, &self.buffer)?;
-        self.offset += self.buffer.len() as u64;
-        self.buffer.clear();
-        Ok(())
-    }
-
-    fn finish(mut self) -> Result<(), Error> {
-        let filled = align(self.offset + self.buffer.len() as u64, BLOCK_BYTES) - self.offset;
-        self.buffer.resize(filled as usize, 0);
-        self.write()
-    }
-}
-
-/// A part of a file in memory that moves forward.
-pub(crate) struct Window<'a> {
-    file: &'a dyn DiskFile,
-    start: u64,
-    bytes: Vec<u8>,
-    /// Where the file ends.
-    pub(crate) end: u64,
-}
-
-/// Bytes read at a time.
-const WINDOW_BYTES: usize = 1 << 20;
-
-impl<'a> Window<'a> {
-    pub(crate) fn new(file: &'a dyn DiskFile) -> Result<Self, Error> {
-        Ok(Self { file, start: 0, bytes: Vec::new(), end: file.bytes()? })
-    }
-
-    /// Bytes from `offset` on, at least so many unless the file ends before.
-    pub(crate) fn at(&mut self, offset: u64, least: usize) -> Result<&[u8], Error> {
-        let room = usize::try_from(self.end.saturating_sub(offset)).unwrap_or(usize::MAX);
-        let wanted = least.min(room);
-        let held = self.start + self.bytes.len() as u64;
-        if offset < self.start || offset + wanted as u64 > held {
-            self.start = offset;
-            self.bytes.resize(wanted.max(WINDOW_BYTES).min(room), 0);
-            let read = self.file.read_at(offset, &mut self.bytes)?;
-            self.bytes.truncate(read);
-            if read < wanted {
-                self.end = offset + read as u64;
-            }
-        }
-        let at = (offset - self.start) as usize;
-        Ok(&self.bytes[at.min(self.bytes.len())..])
-    }
-
-    /// How many bytes from `offset` on a [`step`] needs, or all that are left.
-    pub(crate) fn enough(&mut self, offset: u64) -> Result<usize, Error> {
-        let mut least = FRAME_ALIGNMENT as usize;
-        loop {
-            let bytes = self.at(offset, least)?;
-            let held = bytes.len();
-            match step(bytes, offset) {
-                Step::Needs(needs) if held >= least => least = needs.max(least + 1),
-                _ => return Ok(least),
-            }
         }
     }
 }

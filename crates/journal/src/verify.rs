@@ -29,12 +29,11 @@ use crate::{
         reduced::{Reduced, walk_reduced},
         walk::{Found, Walker},
     },
-    extents,
     format::{
         BLOCK_BYTES,
         frame::Frame,
         record::{Record, flags},
-        reduced::Item,
+        reduced::{Fate, Item},
         segment_header::{Content, SEGMENT_HEADER_BYTES, SegmentHeader},
         walk::Follow,
     },
@@ -203,11 +202,13 @@ impl History {
                     }
                     walker.follow = end;
                     heads.compare(self, &walker, &mountain)?;
-                    if let Item::Frame(frame) = &item {
-                        verified.bytes += frame.bytes.len() as u64;
-                        if options.extents {
-                            note_extents(frame, &mut adopted);
-                        }
+                    match &item {
+                        Item::Frame(frame) => verified.bytes += frame.bytes.len() as u64,
+                        Item::Stub(stub) => verified.bytes += stub.bytes().len() as u64,
+                        Item::Gap(_) => {}
+                    }
+                    if options.extents {
+                        note_item_extents(&item, &mut adopted);
                     }
                     if let Some(table) = &mut table {
                         table
@@ -258,7 +259,7 @@ impl History {
             }
             for (sequence, extent) in &adopted {
                 verified.extents += 1;
-                if !extents::is_sound(&*self.disk, &self.folder, extent)? {
+                if !catalog.data.is_extent_sound(&*self.disk, &self.folder, extent)? {
                     return Err(Error::Corrupt {
                         path: crate::segment::data_path(&self.folder, extent.segment),
                         offset: extent.offset,
@@ -450,12 +451,30 @@ impl Heads {
 
 /// Adds the extents that the frame's events adopt, with the sequence of the event.
 pub(crate) fn note_extents(frame: &Frame<'_>, extents: &mut Vec<(u64, crate::Extent)>) {
-    for (index, (_, bytes)) in frame.records().enumerate() {
-        if let Ok(record) = Record::decode(bytes)
-            && record.flags & flags::EXTENTS != 0
-        {
-            let sequence = frame.header.base_sequence + index as u64;
-            extents.extend(record.extents().map(|extent| (sequence, extent)));
+    for (sequence, (_, bytes)) in (frame.header.base_sequence..).zip(frame.records()) {
+        note_record_extents(sequence, bytes, extents);
+    }
+}
+
+/// The same for an item of a reduced segment, as far as its events are kept.
+pub(crate) fn note_item_extents(item: &Item<'_>, extents: &mut Vec<(u64, crate::Extent)>) {
+    match item {
+        Item::Frame(frame) => note_extents(frame, extents),
+        Item::Stub(stub) => {
+            for (sequence, fate) in item.sequences().zip(stub.fates()) {
+                if let Fate::Kept(bytes) = fate {
+                    note_record_extents(sequence, bytes, extents);
+                }
+            }
         }
+        Item::Gap(_) => {}
+    }
+}
+
+fn note_record_extents(sequence: u64, bytes: &[u8], extents: &mut Vec<(u64, crate::Extent)>) {
+    if let Ok(record) = Record::decode(bytes)
+        && record.flags & flags::EXTENTS != 0
+    {
+        extents.extend(record.extents().map(|extent| (sequence, extent)));
     }
 }

@@ -34,7 +34,7 @@ use crate::{
     Digest, Error, Head, Report, StoreId, WorkProgress,
     control::ControlReader,
     digest::StoreKeys,
-    extents,
+    extents::files::DataSegments,
     format::{BLOCK_BYTES, frame::Frame, reduced::Item, walk::Follow},
     index::IndexFile,
     keeping::seal::encode_index,
@@ -119,6 +119,7 @@ struct Work<'a> {
     disk: &'a dyn Disk,
     folder: &'a Path,
     options: &'a CheckOptions<'a>,
+    data: DataSegments,
     checked: Checked,
     /// Found in the tail: damage if the event turns out to have been durable.
     tail: Vec<(u64, Finding)>,
@@ -233,6 +234,7 @@ pub fn check(
             indexes: 0,
             cursors: 0,
         },
+        data: sources.manifest.as_ref().map_or_else(|_| DataSegments::default(), DataSegments::of),
         tail: Vec::new(),
         heads: options.heads.to_vec(),
         consumed: BTreeMap::new(),
@@ -375,7 +377,12 @@ impl Work<'_> {
                         self.extents(&frame)?;
                     }
                 }
-                Found::Mark { mark, .. } => self.durable(mark.durable_end),
+                Found::Mark { mark, .. } => {
+                    // Without a manifest nobody can say whether it is one.
+                    if identity.is_none_or(|identity| mark.is_genuine(&identity.keys)) {
+                        self.durable(mark.durable_end);
+                    }
+                }
                 Found::Problem { offset, bytes, what } => {
                     if bytes > 0 {
                         self.mountain = None;
@@ -530,7 +537,7 @@ impl Work<'_> {
         note_extents(frame, &mut extents);
         for (sequence, extent) in extents {
             self.checked.extents += 1;
-            if !extents::is_sound(self.disk, self.folder, &extent)? {
+            if !self.data.is_extent_sound(self.disk, self.folder, &extent)? {
                 let path = data_path(self.folder, extent.segment);
                 let what = format!("an extent of event {sequence} is not what its digest says");
                 self.damage(&path, extent.offset, extent.bytes, what);

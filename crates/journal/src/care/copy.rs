@@ -192,8 +192,9 @@ fn copy_files(
                     last: table.end.last,
                     time: table.end.time,
                     is_clean_close: true,
+                    seal: [0; 16],
                 };
-                file.write_at(filled, &mark.encode())?;
+                file.write_at(filled, &mark.encode(&history.identity.keys))?;
                 file.sync()?;
                 chain.push(ChainSegment { state: SegmentState::Active, bytes: 0, ..info });
             }
@@ -202,6 +203,11 @@ fn copy_files(
     let mut data = Vec::new();
     let pending = manifest.pending.iter().copied();
     for id in manifest.data.iter().map(|data| data.id).chain(pending) {
+        let known = manifest.data.iter().find(|data| data.id == id);
+        if let Some(replaced) = known.filter(|data| !data.replaced_by.is_empty()) {
+            data.push(DataSegment { session: 0, ..replaced.clone() });
+            continue;
+        }
         let file = match disk.open(&data_path(from, id), Access::Read) {
             Ok(file) => file,
             // Given out for something else, or emptied and removed since.
@@ -376,7 +382,8 @@ fn rewrite(
         })?;
     }
     if let Some(id) =
-        copy_data(disk, from, &mut rewriter, data.into_iter(), &mut |_| Ok(()))?.first()
+        copy_data(disk, from, &mut rewriter, &manifest.data, data.into_iter(), &mut |_| Ok(()))?
+            .first()
     {
         let what = "a data segment that events refer to is not there, or damaged";
         return Err(Error::Corrupt { path: data_path(from, *id), offset: 0, what });

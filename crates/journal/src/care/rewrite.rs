@@ -14,6 +14,7 @@
 pub(crate) mod reduced;
 
 use std::{
+    collections::BTreeSet,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -278,8 +279,9 @@ impl<'a> Rewriter<'a> {
             last: self.end.last,
             time: self.end.time,
             is_clean_close: true,
+            seal: [0; 16],
         };
-        open.file.write_at(open.offset, &mark.encode())?;
+        open.file.write_at(open.offset, &mark.encode(&IndexKeys::new(self.manifest.secret.0)))?;
         open.file.sync()?;
         self.manifest.chain.push(ChainSegment {
             state: SegmentState::Active,
@@ -376,16 +378,29 @@ pub(crate) fn copy_file(
     Ok(file)
 }
 
-/// Copies the data segments with these ids to a new journal of another lineage.
+/// Copies the data segments with these ids to a new journal of another lineage; of those that were
+/// rewritten, as `known` says, what replaced them. Returns the ids of those that are not there.
 pub(crate) fn copy_data(
     disk: &dyn Disk,
     from: &Path,
     rewriter: &mut Rewriter<'_>,
+    known: &[DataSegment],
     ids: impl Iterator<Item = u32>,
     copied: &mut dyn FnMut(u64) -> Result<(), Error>,
 ) -> Result<Vec<u32>, Error> {
     let mut absent = Vec::new();
-    for id in ids {
+    let mut left: BTreeSet<u32> = ids.collect();
+    let mut done = BTreeSet::new();
+    while let Some(id) = left.pop_first() {
+        if !done.insert(id) {
+            continue;
+        }
+        let replaced = known.iter().find(|data| data.id == id && !data.replaced_by.is_empty());
+        if let Some(replaced) = replaced {
+            left.extend(&replaced.replaced_by);
+            rewriter.manifest.data.push(DataSegment { session: 0, ..replaced.clone() });
+            continue;
+        }
         let file = match disk.open(&data_path(from, id), icecore_disk::Access::Read) {
             Ok(file) => file,
             Err(error) if error.is_absent() => {

@@ -33,7 +33,7 @@ use super::{
 use crate::{
     Digest, Error, Report, StoreId, WorkProgress,
     digest::StoreKeys,
-    extents,
+    extents::files::DataSegments,
     format::{BLOCK_BYTES, checkpoint::Position, manifest::Lineage, reduced::Item},
     verify::{note_extents, tell},
 };
@@ -216,6 +216,7 @@ pub fn salvage(
         ..WorkProgress::default()
     };
     let keys = StoreKeys::new(&sources.store_id);
+    let old_data = manifest.map_or_else(DataSegments::default, DataSegments::of);
     let mut walker = Walker::new(sources.store_id, &keys);
     let mut data = BTreeSet::new();
     for source in &sources.segments {
@@ -294,7 +295,7 @@ pub fn salvage(
                     note_extents(&frame, &mut extents);
                     for (sequence, extent) in extents {
                         data.insert(extent.segment);
-                        if !extents::is_sound(disk, from, &extent)? {
+                        if !old_data.is_extent_sound(disk, from, &extent)? {
                             let what = format!("an extent of event {sequence} is damaged");
                             let path = crate::segment::data_path(from, extent.segment);
                             saved.problem(&path, extent.offset, extent.bytes, what);
@@ -316,7 +317,8 @@ pub fn salvage(
             Ok(ControlFlow::Continue(()))
         })?;
     }
-    let absent = copy_data(disk, from, &mut rewriter, data.into_iter(), &mut |_| Ok(()))?;
+    let known = manifest.map_or(&[][..], |manifest| &manifest.data);
+    let absent = copy_data(disk, from, &mut rewriter, known, data.into_iter(), &mut |_| Ok(()))?;
     for id in absent {
         let path = crate::segment::data_path(from, id);
         saved.problem(&path, 0, 0, "the data segment is not there, or not one");

@@ -87,7 +87,8 @@ impl Shared {
         let path = chain_path(&self.folder, id);
         let written = self.write_reduced_as(id, run, reduction);
         if written.is_err() && (!self.disk.exists(&path) || self.disk.remove(&path).is_ok()) {
-            self.spare_ids().push_back(id);
+            // The id is used up; should this fail, the next open sees to it.
+            let _ = self.change_manifest(|manifest| manifest.pending.retain(|other| *other != id));
         }
         written
     }

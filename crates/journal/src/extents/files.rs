@@ -62,6 +62,16 @@ impl DataSegments {
         (segment.is_sealed && segment.replaced_by.is_empty()).then_some(segment.bytes)
     }
 
+    /// The segments to which the live extents of one were moved; none: it is still in use.
+    pub(crate) fn replaced_by(&self, id: u32) -> &[u32] {
+        self.listed.get(&id).map_or(&[], |segment| &segment.replaced_by)
+    }
+
+    /// How many bytes a sealed segment has.
+    pub(crate) fn bytes_of(&self, id: u32) -> Option<u64> {
+        self.listed.get(&id).filter(|segment| segment.is_sealed).map(|segment| segment.bytes)
+    }
+
     /// Opens a segment, unless it is open.
     pub(crate) fn file(
         &self,

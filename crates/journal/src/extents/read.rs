@@ -28,12 +28,16 @@ impl History {
     /// Prepares reading an extent in parts.
     ///
     /// # Errors
-    /// [`Error::Corrupt`] when there is no such extent where it should be.
+    /// [`Error::Corrupt`] when there is no such extent where it should be;
+    /// [`Error::ExtentDropped`] when it was dropped.
     pub fn open_extent(&self, extent: &Extent) -> Result<ExtentReader, Error> {
+        self.with_located(extent, |located| self.open_in_place(located))
+    }
+
+    /// Prepares reading an extent where it was written.
+    pub(crate) fn open_in_place(&self, extent: &Extent) -> Result<ExtentReader, Error> {
         let path = || data_path(&self.folder, extent.segment);
         let corrupt = |what| Error::Corrupt { path: path(), offset: extent.offset, what };
-        let layout = Layout::of(extent.offset, extent.bytes)
-            .ok_or_else(|| corrupt("an event names an extent where none can lie"))?;
         let open = || self.catalog().data.file(&*self.disk, &self.folder, extent.segment);
         let file = self.retry(open).map_err(|error| match error {
             Error::Disk(error) if error.is_absent() => {
@@ -41,17 +45,7 @@ impl History {
             }
             error => error,
         })?;
-        let list = file.read(layout.digests, layout.end - layout.digests)?;
-        let digests = list
-            .chunks_exact(DIGEST_BYTES)
-            .map(|digest| Digest(digest.try_into().expect("chunks are exact")))
-            .collect();
-        let digests =
-            ChunkDigests::bind(digests, extent.bytes, &extent.digest).ok_or_else(|| {
-                file.corrupt(layout.digests, "the digests of an extent are not what its event says")
-            })?;
-        drop(list);
-        Ok(ExtentReader { file, layout, digests })
+        ExtentReader::open(file, extent)
     }
 
     /// Reads a part of an extent.
@@ -73,14 +67,38 @@ impl History {
         }
         let extents = event.extents();
         let extent = extents.first().expect("checked when the event was read");
-        Ok(Cow::Owned(self.read_extent(extent, 0..extent.bytes)?))
+        let reader = self.open_extent(extent)?;
+        Ok(Cow::Owned(reader.read(0..reader.bytes())?))
     }
 }
 
 impl ExtentReader {
+    /// Reads the list of digests and checks it.
+    pub(crate) fn open(file: Arc<ReadFile>, extent: &Extent) -> Result<Self, Error> {
+        let layout = Layout::of(extent.offset, extent.bytes).ok_or_else(|| {
+            file.corrupt(extent.offset, "an event names an extent where none can lie")
+        })?;
+        let list = file.read(layout.digests, layout.end - layout.digests)?;
+        let digests = list
+            .chunks_exact(DIGEST_BYTES)
+            .map(|digest| Digest(digest.try_into().expect("chunks are exact")))
+            .collect();
+        let digests =
+            ChunkDigests::bind(digests, extent.bytes, &extent.digest).ok_or_else(|| {
+                file.corrupt(layout.digests, "the digests of an extent are not what its event says")
+            })?;
+        drop(list);
+        Ok(Self { file, layout, digests })
+    }
+
     /// Bytes of the extent.
     pub fn bytes(&self) -> u64 {
         self.digests.bytes()
+    }
+
+    /// Something in the extent is wrong, at so many bytes from its start.
+    pub(crate) fn corrupt(&self, at: u64, what: &'static str) -> Error {
+        self.file.corrupt(self.layout.start + at, what)
     }
 
     /// Reads a part.

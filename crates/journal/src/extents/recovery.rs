@@ -68,6 +68,7 @@ pub(crate) fn check_files(
     for segment in &manifest.data {
         // Aborting a session removes its files first, and compaction those that it has replaced.
         let may_be_gone = !segment.replaced_by.is_empty()
+            || manifest.retired.iter().any(|retired| retired.id == segment.id)
             || manifest.sessions.iter().any(|session| session.id == segment.session);
         let path = data_path(folder, segment.id);
         let name = path.file_name().and_then(|name| name.to_str()).expect("made of digits");

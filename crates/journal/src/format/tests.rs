@@ -14,6 +14,7 @@ use crate::{
         record::{self, Ancestry, Parts, Record},
         walk::{Follow, Step, align, step},
     },
+    keys::IndexKeys,
     merkle,
 };
 
@@ -258,9 +259,14 @@ fn a_head_mark_with_any_bit_changed_is_none() {
         last: Digest([4; 32]),
         time: 5,
         is_clean_close: true,
+        seal: [0; 16],
     };
-    let block = mark.encode();
-    assert_eq!(HeadMark::decode(&block), Ok(mark));
+    let keys = IndexKeys::new([6; 32]);
+    let block = mark.encode(&keys);
+    let read = HeadMark::decode(&block).expect("just made");
+    assert_eq!(HeadMark { seal: [0; 16], ..read }, mark);
+    assert!(read.is_genuine(&keys) && !read.is_genuine(&IndexKeys::new([7; 32])));
+    assert!(!HeadMark { durable_end: 9, ..read }.is_genuine(&keys));
     for bit in 32..block.len() * 8 {
         let mut changed = block;
         changed[bit / 8] ^= 1 << (bit % 8);
@@ -281,8 +287,9 @@ fn padding_goes_to_the_next_block_and_marks_lie_at_blocks() {
         last: Digest::ZERO,
         time: 0,
         is_clean_close: false,
+        seal: [0; 16],
     };
-    let block = mark.encode();
+    let block = mark.encode(&IndexKeys::new([6; 32]));
     assert!(matches!(step(&block, 4096), Step::Mark { next: 8192, .. }));
     assert!(matches!(step(&block, 4104), Step::Bad(_)));
     assert!(matches!(step(&block[..4000], 4096), Step::Needs(4096)));

@@ -74,6 +74,9 @@ impl Shared {
         self.disk.sync_folder(&self.folder)?;
         self.change_manifest(|manifest| {
             manifest.retired.retain(|retired| !unread.contains(&retired.id));
+            // Of a data segment that left nothing no event speaks.
+            let is_gone = |id: u32| unread.contains(&id);
+            manifest.data.retain(|data| !is_gone(data.id) || !data.replaced_by.is_empty());
         })?;
         retiring.held.retain(|id, _| !unread.contains(id));
         Ok(())

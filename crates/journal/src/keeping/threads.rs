@@ -53,10 +53,11 @@ impl Shared {
             last: end.last,
             time: end.time,
             is_clean_close,
+            seal: [0; 16],
         };
         let offset = align(writer.offset, BLOCK_BYTES);
         let file = writer.segment.file();
-        if let Err(error) = file.write_at(offset, &mark.encode()) {
+        if let Err(error) = file.write_at(offset, &mark.encode(&self.identity.keys)) {
             if let Err(failed) = file.truncate(writer.offset) {
                 return Err(self.watermarks.poison(&failed.into()));
             }

@@ -22,7 +22,7 @@ use crate::{
         FRAME_ALIGNMENT,
         annex::put_idempotency,
         frame::{FRAME_HEADER_BYTES, FrameHeader, FrameScratch},
-        record::{self, Ancestry},
+        record::{self, Ancestry, Record},
         walk::{Follow, align},
     },
     journal::Shared,
@@ -56,6 +56,8 @@ pub(crate) struct Accept {
     heads: StreamHeads,
     /// Idempotency keys that cannot be found in segments yet.
     recent_keys: HashMap<Box<[u8]>, (Digest, Receipt)>,
+    /// Data segments that are being rewritten, or were: no event can adopt their extents any more.
+    pub(crate) closed_data: Vec<u32>,
     scratch: FrameScratch,
 }
 
@@ -73,6 +75,7 @@ impl Accept {
             streams: Vec::new(),
             heads: StreamHeads::new(stream_heads_max),
             recent_keys: HashMap::new(),
+            closed_data: Vec::new(),
             scratch: FrameScratch::default(),
         }
     }
@@ -139,6 +142,7 @@ impl Shared {
             self.check_expectation(accept, stream, *expectation)?;
         }
         self.check_references(accept, prepared)?;
+        Self::check_adopted(accept, prepared)?;
         let versions = self.take_versions(accept, prepared)?;
         let receipt = self.make_frame(accept, prepared, versions, now);
         if let Some((key, request)) = prepared.idempotency {
@@ -193,6 +197,24 @@ impl Shared {
             return Ok(());
         }
         Err(Error::Unexpected { stream: stream.to_vec(), expectation, last })
+    }
+
+    /// Whether what the batch adopts is still where it was written.
+    fn check_adopted(accept: &Accept, prepared: &Prepared<'_>) -> Result<(), Error> {
+        let batch = prepared.batch;
+        if accept.closed_data.is_empty() || !batch.has_extents && batch.large.is_empty() {
+            return Ok(());
+        }
+        for (start, end) in batch.ranges() {
+            let record =
+                Record::decode(&prepared.records[start..end]).expect("records are made soundly");
+            if record.extents().any(|extent| accept.closed_data.contains(&extent.segment)) {
+                let what = "an event adopts an extent of a data segment that has been rewritten \
+                            since; write the extent again";
+                return Err(Error::Unfit { what });
+            }
+        }
+        Ok(())
     }
 
     fn check_references(&self, accept: &Accept, prepared: &Prepared<'_>) -> Result<(), Error> {

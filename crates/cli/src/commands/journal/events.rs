@@ -206,7 +206,12 @@ pub(super) fn tail(common: &CommonOptions, options: &TailOptions) -> Result<Exit
     for event in last.iter().rev() {
         tell(event, &mut answer)?;
     }
-    while options.follow {
+    if !options.follow {
+        answer.finish()?;
+        return Ok(Exit::Good);
+    }
+    // Until Ctrl-C ends the process, or whoever reads closes the pipe.
+    loop {
         answer.flush()?;
         thread::sleep(LOOK_EVERY);
         let next = history.refresh()?;
@@ -215,6 +220,4 @@ pub(super) fn tail(common: &CommonOptions, options: &TailOptions) -> Result<Exit
         }
         end = next.max(end);
     }
-    answer.finish()?;
-    Ok(Exit::Good)
 }
