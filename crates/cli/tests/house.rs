@@ -243,6 +243,8 @@ fn links_in_documents_lead_somewhere() {
         "CONTRIBUTING.md",
         "docs/capabilities.md",
         "docs/guide/verdict.md",
+        "docs/guide/journal.md",
+        "docs/formats/journal.md",
     ] {
         let path = root().join(document);
         let text = read(&path);

@@ -295,22 +295,28 @@ impl<'a> Rewriter<'a> {
         Ok(self.end)
     }
 
-    fn begin_segment(&mut self) -> Result<Open, Error> {
+    /// The header of the next segment, under the next id.
+    fn next_header(&mut self, content: fn(ChainStart) -> Content) -> SegmentHeader {
         let id = self.manifest.next_segment;
         self.manifest.next_segment += 1;
-        let header = SegmentHeader {
+        SegmentHeader {
             store_id: self.identity.store_id,
             epoch: EPOCH,
             segment: id,
             created: self.disk.now(),
-            content: Content::Chain(ChainStart {
+            content: content(ChainStart {
                 previous_segment: self.manifest.chain.last().map_or(0, |segment| segment.id),
                 first_sequence: self.end.sequence,
                 first_frame: self.end.frame_number,
                 previous: self.end.last,
                 peaks: self.mountain.peaks().to_vec(),
             }),
-        };
+        }
+    }
+
+    fn begin_segment(&mut self) -> Result<Open, Error> {
+        let header = self.next_header(Content::Chain);
+        let id = header.segment;
         let file = self.disk.create(&chain_path(&self.folder, id))?;
         file.write_at(0, &header.encode())?;
         let table =

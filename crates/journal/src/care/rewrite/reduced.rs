@@ -10,7 +10,7 @@ use std::path::Path;
 
 use icecore_disk::DiskFile;
 
-use super::{EPOCH, Open, Rewriter};
+use super::{Open, Rewriter};
 use crate::{
     Digest, Error,
     care::{
@@ -24,7 +24,7 @@ use crate::{
         reduced::{
             Fate, GapBuilder, Item, Reduction, Step, Stub, put_reductions, step, take_reductions,
         },
-        segment_header::{ChainStart, Content, SegmentHeader},
+        segment_header::{ChainStart, Content},
         walk::{Follow, align},
     },
     merkle,
@@ -91,21 +91,8 @@ impl Rewriter<'_> {
     }
 
     fn begin_reduced(&mut self, reductions: &[Reduction]) -> Result<Open, Error> {
-        let id = self.manifest.next_segment;
-        self.manifest.next_segment += 1;
-        let header = SegmentHeader {
-            store_id: self.identity.store_id,
-            epoch: EPOCH,
-            segment: id,
-            created: self.disk.now(),
-            content: Content::ReducedChain(ChainStart {
-                previous_segment: self.manifest.chain.last().map_or(0, |segment| segment.id),
-                first_sequence: self.end.sequence,
-                first_frame: self.end.frame_number,
-                previous: self.end.last,
-                peaks: self.mountain.peaks().to_vec(),
-            }),
-        };
+        let header = self.next_header(Content::ReducedChain);
+        let id = header.segment;
         let file = self.disk.create(&chain_path(&self.folder, id))?;
         let mut buffer = header.encode().to_vec();
         put_reductions(reductions, &mut buffer);
