@@ -13,6 +13,7 @@
 
 pub(crate) mod accept;
 pub(crate) mod flush;
+pub(crate) mod gathering;
 pub(crate) mod roll;
 pub(crate) mod sync;
 pub(crate) mod ticket;

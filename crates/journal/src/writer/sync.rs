@@ -2,7 +2,7 @@
 //!
 //! Whoever waits first does it (the leader): it writes what was accepted, notes which files have
 //! unsynced content, syncs them in the order of the chain, and publishes how far that was. Whoever
-//! comes meanwhile is accepted, may be written, and is served by the next sync.
+//! comes meanwhile is accepted, may be written, and is served by the next sync (see `gathering`).
 //!
 //! The order matters: a chain segment is synced before those that follow on it, data segments with
 //! extents before or with the frames that adopt them, and the folder before anything in a new file
@@ -13,16 +13,21 @@
 
 use std::sync::Arc;
 
-use icecore_disk::DiskFile;
+use icecore_disk::{DiskFile, Stopwatch};
 
-use crate::primitives::{Condvar, Mutex, MutexGuard};
-use crate::{Error, journal::Shared, writer::watermarks::Stage};
+use crate::{
+    Error,
+    journal::Shared,
+    primitives::{Condvar, Mutex, MutexGuard},
+    writer::{gathering::Gathering, watermarks::Stage},
+};
 
 /// Who syncs, and what has to be synced.
 #[derive(Debug, Default)]
 pub(crate) struct SyncRole {
     is_taken: Mutex<bool>,
     freed: Condvar,
+    gathering: Gathering,
     /// Held while files are synced; nothing else is locked meanwhile.
     syncing: Mutex<()>,
     unsynced: Mutex<Unsynced>,
@@ -83,9 +88,10 @@ impl Drop for Leader<'_> {
 impl Shared {
     /// Waits until a batch that ends here is durable, syncing if nobody else does.
     pub(crate) fn sync_to(&self, end: u64, generation: u64) -> Result<(), Error> {
+        let role = &self.sync_role;
+        let _waiting = role.gathering.enter();
         loop {
             let leader = {
-                let role = &self.sync_role;
                 let mut is_taken = role.is_taken.lock().expect("nobody panics while holding it");
                 loop {
                     // In this order: sequences that were taken back are durable as others later.
@@ -102,7 +108,10 @@ impl Shared {
                     is_taken = role.freed.wait(is_taken).expect("nobody panics while holding it");
                 }
             };
+            role.gathering.gather();
+            let watch = Stopwatch::start();
             let synced = self.sync_now();
+            role.gathering.synced(watch.elapsed());
             drop(leader);
             if let Err(error) = synced {
                 // The error is of what was being written, which may not have been this batch.
