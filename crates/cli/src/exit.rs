@@ -61,7 +61,17 @@ fn journal_exit(error: &icecore_journal::Error) -> Exit {
             Exit::Incomplete
         }
         Error::Interrupted => Exit::Interrupted,
+        // A file that the journal names is not there.
+        Error::Disk(error) if error.is_absent() => Exit::Bad,
         _ => Exit::System,
+    }
+}
+
+/// How a command ends whose answer was given, or whose reader has simply gone: as the answer says.
+pub(crate) fn ended(told: Result<(), Failure>, exit: Exit) -> Result<Exit, Failure> {
+    match told {
+        Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(exit),
+        told => told.map(|()| exit),
     }
 }
 

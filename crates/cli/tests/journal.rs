@@ -197,5 +197,97 @@ fn where_there_is_no_journal_the_answer_says_so() {
         assert!(err.contains("no journal"), "{command}: {err}");
     }
     let absent = folder.path().join("absent");
-    run(4, &["check", text(&absent)]);
+    for command in ["ls", "check", "tail", "dump"] {
+        run(2, &[command, text(&absent)]);
+    }
+}
+
+/// The bundled journal, to be damaged.
+fn bundled(folder: &Path) -> PathBuf {
+    let path = folder.join("bundled");
+    fs::create_dir(&path).expect("made");
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata/journal/v1");
+    for entry in fs::read_dir(golden).expect("bundled") {
+        let from = entry.expect("readable").path();
+        fs::copy(&from, path.join(from.file_name().expect("a file"))).expect("copied");
+    }
+    path
+}
+
+#[test]
+fn salvage_says_what_was_acknowledged_and_is_lost_at_the_end() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = bundled(folder.path());
+    fs::remove_file(path.join("chain-00000007.seg")).expect("removed");
+    let to = folder.path().join("saved");
+    let saved = json(3, &["salvage", text(&path), "--to", text(&to)]);
+    assert_eq!(saved["missing"], serde_json::json!([[174, 242]]));
+    let (_, err) = run(3, &["show", text(&to), "200"]);
+    assert!(err.contains("lost"), "{err}");
+    json(0, &["check", text(&to)]);
+    // Lost numbers are not given out again.
+    let journal = Journal::open(&to, options()).expect("opened");
+    let batch = Batch::of(&NewEvent::new(b"a/stream", 7, b"new")).expect("fits");
+    let receipt = journal.append(&batch, &AppendOptions::default()).expect("appended");
+    assert_eq!(receipt.first_sequence, 242);
+}
+
+#[test]
+fn a_damaged_extent_is_no_good_copy_and_no_whole_salvage() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = bundled(folder.path());
+    damage(&path.join("data-00000008.seg"), 60_000);
+    for (name, same) in [("copy", None), ("backup", Some("--same-lineage"))] {
+        let to = folder.path().join(name);
+        let arguments = ["copy", text(&path), "--to", text(&to)];
+        let arguments: Vec<_> = arguments.into_iter().chain(same).collect();
+        let copied = json(1, &arguments);
+        assert!(copied["damage"].as_u64().is_some_and(|damage| damage > 0), "{copied}");
+    }
+    let to = folder.path().join("saved");
+    let saved = json(3, &["salvage", text(&path), "--to", text(&to)]);
+    assert_eq!((&saved["damaged_extents"], &saved["events"]), (&1.into(), &242.into()));
+}
+
+#[test]
+fn a_journal_without_its_manifest_is_told_from_no_journal() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = bundled(folder.path());
+    fs::remove_file(path.join("manifest")).expect("removed");
+    for command in ["ls", "tail"] {
+        let (_, err) = run(1, &[command, text(&path)]);
+        assert!(err.contains("manifest is missing") && err.contains("salvage"), "{err}");
+    }
+    let to = folder.path().join("saved");
+    let saved = json(0, &["salvage", text(&path), "--to", text(&to)]);
+    assert_eq!((&saved["events"], &saved["manifest"]), (&242.into(), &false.into()));
+}
+
+#[test]
+fn a_reader_who_goes_away_does_not_make_a_damaged_journal_good() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = bundled(folder.path());
+    damage(&path.join("chain-00000001.seg"), 30_000);
+    let mut check = Command::new(env!("CARGO_BIN_EXE_icecore"))
+        .args(["journal", "check", text(&path)])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("started");
+    drop(check.stdout.take());
+    assert_eq!(check.wait().expect("ended").code(), Some(1));
+}
+
+#[test]
+fn a_copy_that_fails_can_be_tried_again_and_large_payloads_are_counted() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = bundled(folder.path());
+    let to = folder.path().join("copy");
+    let segment = path.join("chain-00000006.seg");
+    let bytes = fs::read(&segment).expect("read");
+    fs::remove_file(&segment).expect("removed");
+    run(1, &["copy", text(&path), "--to", text(&to)]);
+    fs::write(&segment, bytes).expect("written");
+    run(0, &["copy", text(&path), "--to", text(&to)]);
+    assert_eq!(json(0, &["show", text(&to), "240"])["payload_bytes"], 150_000);
 }

@@ -170,7 +170,7 @@ impl Journal {
     ) -> Result<Self, Error> {
         let folder = folder.as_ref();
         if !disk.exists(&manifest_path(folder)) {
-            return Err(Error::NoJournal { folder: folder.to_path_buf() });
+            return Err(manifest_file::absent(&*disk, folder));
         }
         let lock = take_lock(&*disk, folder)?;
         open_locked(disk, folder, options, lock)

@@ -85,18 +85,33 @@ pub fn copy(
         match copy_once(disk, from, to, options, report) {
             // The writer has put other files in the place of one.
             Err(Error::Disk(error)) if error.is_absent() => clear(&**disk, to)?,
-            result => return result,
+            result => return ended(&**disk, to, result),
         }
     }
     let copied = copy_once(disk, from, to, options, report);
     drop(lock);
-    copied
+    ended(&**disk, to, copied)
+}
+
+/// What failed leaves nothing behind that could be taken for a journal, and can be tried again.
+pub(crate) fn ended<T>(
+    disk: &dyn Disk,
+    folder: &Path,
+    result: Result<T, Error>,
+) -> Result<T, Error> {
+    if result.is_err() {
+        // The error that led here is what the caller hears of.
+        let _ = clear(disk, folder);
+    }
+    result
 }
 
 /// Removes what an attempt has left, but the lock.
 fn clear(disk: &dyn Disk, folder: &Path) -> Result<(), Error> {
     for entry in disk.list(folder)? {
-        if entry.name.ends_with(".seg") || entry.name.ends_with(".idx") {
+        let is_ours = [".seg", ".idx", ".new"].iter().any(|end| entry.name.ends_with(end))
+            || ["manifest", "heads"].contains(&entry.name.as_str());
+        if is_ours && entry.is_file {
             disk.remove(&folder.join(entry.name))?;
         }
     }

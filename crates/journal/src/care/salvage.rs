@@ -26,6 +26,7 @@ use std::{
 use icecore_disk::Disk;
 
 use super::{
+    copy::ended,
     rewrite::{Inherited, Rewriter, copy_data, reduced::begin_of, take_folder},
     sources::{CURSORS_NAME, CursorFile, Sources, cursors},
     walk::{Found, Walker},
@@ -35,6 +36,7 @@ use crate::{
     digest::StoreKeys,
     extents::files::DataSegments,
     format::{BLOCK_BYTES, checkpoint::Position, manifest::Lineage, reduced::Item},
+    keys::IndexKeys,
     verify::{note_extents, tell},
 };
 
@@ -71,7 +73,7 @@ pub struct Salvaged {
     pub events: u64,
     /// Frames saved.
     pub frames: u64,
-    /// First sequence behind the last event saved.
+    /// First sequence behind what was saved and what is known to be missing.
     pub end_sequence: u64,
     /// Sequences of events that were not saved: they are gaps now.
     pub missing: Vec<Range<u64>>,
@@ -79,6 +81,8 @@ pub struct Salvaged {
     pub problems: Vec<Problem>,
     /// Problems beyond that.
     pub problems_left_out: u64,
+    /// Extents whose content is not what the events that adopted them say; the events were saved.
+    pub damaged_extents: u64,
     /// Cursors that came along.
     pub cursors: u64,
     /// Cursors that did not: what they have consumed is not there.
@@ -175,6 +179,17 @@ pub fn salvage(
 ) -> Result<Salvaged, Error> {
     let sources = Sources::find(disk, from)?;
     let _lock = take_folder(disk, to)?;
+    let saved = save(disk, from, to, &sources, report);
+    ended(disk, to, saved)
+}
+
+fn save(
+    disk: &dyn Disk,
+    from: &Path,
+    to: &Path,
+    sources: &Sources,
+    report: &mut Report<'_>,
+) -> Result<Salvaged, Error> {
     let manifest = sources.manifest.as_ref().ok();
     let highest = sources.names.iter().filter_map(|name| {
         let id = name.strip_prefix("chain-").or_else(|| name.strip_prefix("data-"))?;
@@ -201,6 +216,7 @@ pub fn salvage(
         missing: Vec::new(),
         problems: Vec::new(),
         problems_left_out: 0,
+        damaged_extents: 0,
         cursors: 0,
         cursors_left_out: Vec::new(),
     };
@@ -219,6 +235,10 @@ pub fn salvage(
     let old_data = manifest.map_or_else(DataSegments::default, DataSegments::of);
     let mut walker = Walker::new(sources.store_id, &keys);
     let mut data = BTreeSet::new();
+    // What was acknowledged, as far as anything says so.
+    let secret = manifest.map(|manifest| IndexKeys::new(manifest.secret.0));
+    let mut durable_end =
+        manifest.and_then(|manifest| manifest.chain.last()).map_or(0, |active| active.end_sequence);
     for source in &sources.segments {
         let path = source.file.path();
         if let Err(malformed) = &source.header {
@@ -299,6 +319,7 @@ pub fn salvage(
                             let what = format!("an extent of event {sequence} is damaged");
                             let path = crate::segment::data_path(from, extent.segment);
                             saved.problem(&path, extent.offset, extent.bytes, what);
+                            saved.damaged_extents += 1;
                         }
                     }
                     let digest = rewriter.frame(&frame)?;
@@ -308,7 +329,11 @@ pub fn salvage(
                     progress.events = saved.events;
                 }
                 Found::Problem { offset, bytes, what } => saved.problem(path, offset, bytes, what),
-                Found::Mark { .. } => {}
+                Found::Mark { mark, .. } => {
+                    if secret.as_ref().is_some_and(|secret| mark.is_genuine(secret)) {
+                        durable_end = durable_end.max(mark.durable_end);
+                    }
+                }
                 Found::Read { bytes } => {
                     progress.bytes_done += bytes;
                     tell(report, &progress)?;
@@ -322,6 +347,11 @@ pub fn salvage(
     for id in absent {
         let path = crate::segment::data_path(from, id);
         saved.problem(&path, 0, 0, "the data segment is not there, or not one");
+    }
+    if durable_end > rewriter.end_sequence() {
+        // Their sequences are not given out again.
+        saved.missing.push(rewriter.end_sequence()..durable_end);
+        rewriter.gap(durable_end, LOST)?;
     }
     saved.end_sequence = rewriter.end_sequence();
     (saved.cursors, saved.cursors_left_out) = followers.write(disk, to, saved.store_id)?;

@@ -95,7 +95,11 @@ pub(crate) fn read_header(
 impl Sources {
     /// Looks for the files of a journal.
     pub(crate) fn find(disk: &dyn Disk, folder: &Path) -> Result<Self, Error> {
-        let names: Vec<_> = disk.list(folder)?.into_iter().map(|entry| entry.name).collect();
+        let listed = disk.list(folder).map_err(|error| match error.is_absent() {
+            true => Error::NoJournal { folder: folder.to_path_buf() },
+            false => error.into(),
+        })?;
+        let names: Vec<_> = listed.into_iter().map(|entry| entry.name).collect();
         let manifest = manifest_file::read(disk, folder);
         let mut found = Self {
             store_id: StoreId([0; 16]),

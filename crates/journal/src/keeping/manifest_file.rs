@@ -15,6 +15,7 @@ use icecore_disk::{Access, Disk, Publish};
 use crate::{
     Error, Malformed,
     format::{
+        BLOCK_BYTES,
         fields::{put, u32_at, u64_at},
         manifest::{MANIFEST_BYTES_MAX, Manifest, PENDING_MAX},
     },
@@ -36,7 +37,7 @@ pub(crate) fn manifest_path(folder: &Path) -> PathBuf {
 pub(crate) fn read(disk: &dyn Disk, folder: &Path) -> Result<Manifest, Error> {
     let path = manifest_path(folder);
     let file = disk.open(&path, Access::Read).map_err(|error| match error.is_absent() {
-        true => Error::NoJournal { folder: folder.to_path_buf() },
+        true => absent(disk, folder),
         false => error.into(),
     })?;
     let bytes = file.bytes()?;
@@ -47,6 +48,20 @@ pub(crate) fn read(disk: &dyn Disk, folder: &Path) -> Result<Manifest, Error> {
     let read = file.read_at(0, &mut content)?;
     content.truncate(read);
     Manifest::decode(&content).map_err(|malformed| malformed.in_file(&path, 0))
+}
+
+/// There is no manifest: no journal, or one that has lost it.
+pub(crate) fn absent(disk: &dyn Disk, folder: &Path) -> Error {
+    let is_segment = |name: &str| name.starts_with("chain-") && name.ends_with(".seg");
+    let has_segments = disk.list(folder).is_ok_and(|entries| {
+        // A creation that was cut short leaves a header, and nothing to be lost.
+        entries.iter().any(|entry| is_segment(&entry.name) && entry.bytes > BLOCK_BYTES)
+    });
+    match has_segments {
+        true => Malformed::new(0, "the manifest is missing, though segments are here")
+            .in_file(&manifest_path(folder), 0),
+        false => Error::NoJournal { folder: folder.to_path_buf() },
+    }
 }
 
 /// How far replacing came when it failed.

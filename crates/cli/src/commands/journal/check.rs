@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::{Watch, hex};
 use crate::{
-    exit::{Exit, Failure},
+    exit::{Exit, Failure, ended},
     options::CommonOptions,
     output::Answer,
 };
@@ -68,13 +68,17 @@ pub(super) fn run(common: &CommonOptions, options: &Options) -> Result<Exit, Fai
     let mut watch = Watch::start()?;
     let checked = check(&RealDisk, &options.folder, &how, &mut |progress| watch.look(progress))?;
     drop(watch);
+    let exit = if checked.damage == 0 { Exit::Good } else { Exit::Bad };
+    ended(tell(common, &checked), exit)
+}
+
+fn tell(common: &CommonOptions, checked: &Checked) -> Result<(), Failure> {
     let mut answer = Answer::new(common.output);
     match answer.is_display() {
-        true => display(&checked, &mut answer)?,
-        false => answer.object(&row(&checked))?,
+        true => display(checked, &mut answer)?,
+        false => answer.object(&row(checked))?,
     }
-    answer.finish()?;
-    Ok(if checked.damage == 0 { Exit::Good } else { Exit::Bad })
+    Ok(answer.finish()?)
 }
 
 fn row(checked: &Checked) -> Row<'_> {

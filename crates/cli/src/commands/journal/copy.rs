@@ -4,12 +4,12 @@ use std::{path::PathBuf, sync::Arc};
 
 use clap::Args;
 use icecore_disk::{Disk, RealDisk};
-use icecore_journal::care::{CopyOptions, copy, overview};
+use icecore_journal::care::{CheckOptions, Copied, CopyOptions, Severity, check, copy, overview};
 use serde::Serialize;
 
 use super::{Watch, check_owner, hex};
 use crate::{
-    exit::{Exit, Failure},
+    exit::{Exit, Failure, ended},
     options::CommonOptions,
     output::Answer,
 };
@@ -28,6 +28,10 @@ pub(crate) struct Options {
     #[arg(long)]
     same_lineage: bool,
 
+    /// Do not read the copy again and check everything in it
+    #[arg(long)]
+    no_verify: bool,
+
     /// The program that the journal belongs to, if it belongs to one
     #[arg(long, value_name = "NAME")]
     owner: Option<String>,
@@ -40,6 +44,8 @@ struct Row {
     end_sequence: u64,
     events: u64,
     cursors: u64,
+    /// Findings in the copy; 0 as well if it was not verified.
+    damage: u64,
 }
 
 pub(super) fn run(common: &CommonOptions, options: &Options) -> Result<Exit, Failure> {
@@ -51,6 +57,28 @@ pub(super) fn run(common: &CommonOptions, options: &Options) -> Result<Exit, Fai
     let copied =
         copy(&disk, &options.folder, &options.to, &how, &mut |progress| watch.look(progress))?;
     drop(watch);
+    // A copy of what has rotted would take the place of good ones.
+    let mut damage = 0;
+    if !options.no_verify {
+        let how = CheckOptions { heads: &[], extents: true, indexes: false };
+        let mut watch = Watch::start()?;
+        let checked = check(&RealDisk, &options.to, &how, &mut |progress| watch.look(progress))?;
+        drop(watch);
+        damage = checked.damage;
+        for finding in checked.findings.iter().filter(|at| at.severity == Severity::Damage) {
+            eprintln!("{} at byte {}: {}", finding.path.display(), finding.offset, finding.what);
+        }
+    }
+    let exit = if damage == 0 { Exit::Good } else { Exit::Bad };
+    ended(tell(common, options, &copied, damage), exit)
+}
+
+fn tell(
+    common: &CommonOptions,
+    options: &Options,
+    copied: &Copied,
+    damage: u64,
+) -> Result<(), Failure> {
     let mut answer = Answer::new(common.output);
     match answer.is_display() {
         true => {
@@ -59,6 +87,11 @@ pub(super) fn run(common: &CommonOptions, options: &Options) -> Result<Exit, Fai
             let (events, cursors) = (copied.events, copied.cursors);
             let end = copied.end_sequence;
             answer.line(format!("  {events} events below event {end}, {cursors} cursors"))?;
+            if damage > 0 {
+                answer.line(
+                    "damaged, as the journal is that was copied: see `icecore journal check`",
+                )?;
+            }
         }
         false => answer.object(&Row {
             parent: hex(&copied.parent.0),
@@ -66,8 +99,8 @@ pub(super) fn run(common: &CommonOptions, options: &Options) -> Result<Exit, Fai
             end_sequence: copied.end_sequence,
             events: copied.events,
             cursors: copied.cursors,
+            damage,
         })?,
     }
-    answer.finish()?;
-    Ok(Exit::Good)
+    Ok(answer.finish()?)
 }

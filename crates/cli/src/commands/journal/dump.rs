@@ -68,6 +68,10 @@ enum Row<'a> {
 }
 
 pub(super) fn run(common: &CommonOptions, options: &Options) -> Result<Exit, Failure> {
+    if !icecore_disk::exists(&options.path) {
+        let path = options.path.display();
+        return Err(Failure::Usage(format!("{path}: nothing is there; check the path")));
+    }
     let mut answer = Answer::new(common.output);
     let mut failed = None;
     let problems = dump(&RealDisk, &options.path, &mut |piece| {

@@ -65,7 +65,7 @@ pub(super) struct Row {
     parents: Vec<u64>,
     extents: Vec<ExtentRow>,
     payload_in_extent: bool,
-    payload_bytes: usize,
+    payload_bytes: u64,
     /// Base64.
     payload: String,
     digest: String,
@@ -99,7 +99,7 @@ pub(super) fn row(event: &Event) -> Row {
         parents: event.parents(),
         extents: extents.collect(),
         payload_in_extent: event.is_payload_in_extent(),
-        payload_bytes: event.payload().len(),
+        payload_bytes: payload_bytes(event),
         payload: BASE64_STANDARD.encode(event.payload()),
         digest: hex(&event.digest().0),
     }
@@ -151,7 +151,7 @@ fn lines(event: &Event) -> Vec<String> {
         ));
     }
     lines.push(format!("  digest          {}", event.digest()));
-    lines.push(format!("  payload         {} bytes", event.payload().len()));
+    lines.push(format!("  payload         {} bytes", payload_bytes(event)));
     if !event.payload().is_empty() {
         lines.push(format!("  {}", text(event.payload())));
     }
@@ -219,5 +219,13 @@ pub(super) fn tail(common: &CommonOptions, options: &TailOptions) -> Result<Exit
             tell(&event?, &mut answer)?;
         }
         end = next.max(end);
+    }
+}
+
+/// Bytes of the payload, wherever it lies.
+fn payload_bytes(event: &Event) -> u64 {
+    match event.extents().first() {
+        Some(extent) if event.is_payload_in_extent() => extent.bytes,
+        _ => event.payload().len() as u64,
     }
 }

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::{Watch, check_owner, hex};
 use crate::{
-    exit::{Exit, Failure},
+    exit::{Exit, Failure, ended},
     options::CommonOptions,
     output::Answer,
 };
@@ -38,6 +38,7 @@ struct Row<'a> {
     frames: u64,
     end_sequence: u64,
     missing: Vec<[u64; 2]>,
+    damaged_extents: u64,
     cursors: u64,
     cursors_left_out: &'a [String],
     problems: Vec<ProblemRow<'a>>,
@@ -61,13 +62,17 @@ pub(super) fn run(common: &CommonOptions, options: &Options) -> Result<Exit, Fai
     let saved =
         salvage(&RealDisk, &options.folder, &options.to, &mut |progress| watch.look(progress))?;
     drop(watch);
+    let is_whole = saved.missing.is_empty() && saved.damaged_extents == 0;
+    ended(tell(common, &saved), if is_whole { Exit::Good } else { Exit::Incomplete })
+}
+
+fn tell(common: &CommonOptions, saved: &Salvaged) -> Result<(), Failure> {
     let mut answer = Answer::new(common.output);
     match answer.is_display() {
-        true => display(&saved, &mut answer)?,
-        false => answer.object(&row(&saved))?,
+        true => display(saved, &mut answer)?,
+        false => answer.object(&row(saved))?,
     }
-    answer.finish()?;
-    Ok(if saved.missing.is_empty() { Exit::Good } else { Exit::Incomplete })
+    Ok(answer.finish()?)
 }
 
 fn row(saved: &Salvaged) -> Row<'_> {
@@ -79,6 +84,7 @@ fn row(saved: &Salvaged) -> Row<'_> {
         frames: saved.frames,
         end_sequence: saved.end_sequence,
         missing: saved.missing.iter().map(|range| [range.start, range.end]).collect(),
+        damaged_extents: saved.damaged_extents,
         cursors: saved.cursors,
         cursors_left_out: &saved.cursors_left_out,
         problems: saved
@@ -108,6 +114,12 @@ fn display(saved: &Salvaged, answer: &mut Answer) -> Result<(), Failure> {
     answer.line(format!("  {events} events in {frames} frames, below event {end_sequence}"))?;
     for missing in &saved.missing {
         answer.line(format!("  missing: events {} to {}", missing.start, missing.end - 1))?;
+    }
+    if saved.damaged_extents > 0 {
+        answer.line(format!(
+            "  damaged: {} extents of events that were saved",
+            saved.damaged_extents
+        ))?;
     }
     if !saved.had_manifest {
         answer
