@@ -12,16 +12,13 @@
 //!
 //! What it does *not* do: remove anything that the manifest does not list.
 
-use std::{
-    collections::HashMap,
-    path::PathBuf,
-    sync::{MutexGuard, Weak},
-};
+use std::{collections::HashMap, path::PathBuf, sync::Weak};
 
 use crate::{
     Error,
     format::manifest::Retired,
     journal::Shared,
+    primitives::MutexGuard,
     segment::{chain_path, data_path, index_path, sealed::SealedSegment},
 };
 
