@@ -291,3 +291,17 @@ fn a_copy_that_fails_can_be_tried_again_and_large_payloads_are_counted() {
     run(0, &["copy", text(&path), "--to", text(&to)]);
     assert_eq!(json(0, &["show", text(&to), "240"])["payload_bytes"], 150_000);
 }
+
+#[test]
+fn long_work_says_in_the_log_what_it_does() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = bundled(folder.path());
+    let (to, log) = (folder.path().join("copy"), folder.path().join("log"));
+    run(0, &["copy", text(&path), "--to", text(&to), "--log", text(&log)]);
+    let lines = fs::read_to_string(&log).expect("published");
+    let starts = ["copying ...", "copying: ", "checking the copy ...", "checking the copy: "];
+    assert_eq!(lines.lines().count(), starts.len(), "{lines}");
+    assert!(lines.lines().zip(starts).all(|(line, start)| line.starts_with(start)), "{lines}");
+    let (_, err) = run(4, &["check", text(&path), "--log", "/nonexistent/log"]);
+    assert!(err.contains("/nonexistent/log"), "{err}");
+}

@@ -28,7 +28,7 @@ mod record;
 
 use std::{collections::BTreeSet, sync::Arc};
 
-pub use record::{CompactionFile, CompactionRecord};
+pub use record::CompactionRecord;
 
 use crate::{
     Batch, Digest, Durability, Error, Event, Extent, Journal, NewEvent,

@@ -28,10 +28,10 @@ mod record;
 
 use std::{ops::Range, sync::Arc};
 
-pub use record::{GapFile, GapRecord};
+pub use record::GapRecord;
 
 use crate::{
-    Batch, Durability, Error, Event, Journal, NewEvent,
+    Batch, Durability, Error, Event, Journal, NewEvent, SegmentFile,
     format::{
         manifest::{ChainSegment, REASON_BYTES_MAX, Retired},
         reduced::Reduction,
@@ -289,7 +289,7 @@ impl Shared {
         let old = {
             let manifest = self.manifest.lock().expect("nobody panics while holding it");
             let old = manifest.retired.iter().filter(|retired| retired.replaced_by == id);
-            old.map(|old| GapFile { segment: old.id, bytes: old.bytes, digest: old.digest })
+            old.map(|old| SegmentFile { segment: old.id, bytes: old.bytes, digest: old.digest })
                 .collect()
         };
         Ok(GapRecord::of(segment, old)?.encode())
@@ -327,7 +327,7 @@ fn sealed_of(catalog: &Catalog, id: u32) -> Option<&Arc<SealedSegment>> {
 fn retired_of(run: &[Planned]) -> Result<Vec<Retired>, Error> {
     run.iter()
         .map(|part| {
-            let file = GapFile::of(&part.segment)?;
+            let file = SegmentFile::of(&part.segment)?;
             let (id, bytes, digest) = (file.segment, file.bytes, file.digest);
             Ok(Retired { id, replaced_by: 0, number: 0, bytes, digest })
         })

@@ -57,13 +57,12 @@ pub use bulk::{
 };
 pub use causality::{Ancestors, Causality, CausalityError, Descendants, Graph, Node, Placement};
 pub use compaction::{
-    COMPACTIONS_STREAM, Compacted, CompactionFile, CompactionRecord, CompactionRule, DecideExtent,
-    ExtentFate,
+    COMPACTIONS_STREAM, Compacted, CompactionRecord, CompactionRule, DecideExtent, ExtentFate,
 };
 pub use control::ControlError;
 pub use cursor::{Cursor, CursorStatus};
 pub use digest::{Digest, StoreId};
-pub use dropping::{DropReport, DropRule, GAPS_STREAM, GapFile, GapRecord};
+pub use dropping::{DropReport, DropRule, GAPS_STREAM, GapRecord};
 pub use error::{Error, Malformed};
 pub use extents::{DATA_SEGMENT_BYTES_END, read::ExtentReader, writer::ExtentWriter};
 pub use feed::{Dropped, Followed};
@@ -96,6 +95,7 @@ pub use reader::{Reader, ReaderPin};
 pub use receipt::Receipt;
 pub use recovery::Recovery;
 pub use scan::{By, Query, Scan};
+pub use segment::described::SegmentFile;
 pub use subscription::Subscription;
 pub use verify::{Report, Verified, VerifyOptions, WorkProgress};
 pub use writer::{

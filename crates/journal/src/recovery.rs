@@ -19,6 +19,7 @@
 mod copy;
 
 use std::{
+    collections::BTreeSet,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -194,12 +195,13 @@ struct TailReader<'a> {
 impl TailReader<'_> {
     /// Every file that the manifest names has to be there; names of files that it does not know.
     fn compare_folder(&self, manifest: &Manifest) -> Result<Vec<String>, Error> {
+        // Sorted by name; both lists can be long.
         let entries = self.disk.list(self.folder)?;
         for segment in &manifest.chain {
             let path = chain_path(self.folder, segment.id);
-            let name = path.file_name().and_then(|name| name.to_str());
-            let found = entries.iter().find(|entry| Some(entry.name.as_str()) == name);
-            match found {
+            let name = path.file_name().and_then(|name| name.to_str()).expect("made of an id");
+            let place = entries.binary_search_by(|entry| entry.name.as_str().cmp(name));
+            match place.ok().map(|place| &entries[place]) {
                 Some(entry) if entry.bytes >= segment.bytes => {}
                 Some(entry) => {
                     let what = "a segment is shorter than the manifest says";
@@ -212,19 +214,19 @@ impl TailReader<'_> {
             }
         }
         extents::recovery::check_files(self.folder, &entries, manifest)?;
+        let pending = manifest.pending.iter().copied();
+        let chain = manifest.chain.iter().map(|segment| segment.id);
+        let retired = manifest.retired.iter().map(|retired| retired.id);
+        let given: BTreeSet<u32> = retired.chain(pending).collect();
+        let chain: BTreeSet<u32> = chain.collect();
+        let data: BTreeSet<u32> = manifest.data.iter().map(|segment| segment.id).collect();
         let is_known = |name: &str| {
             let id = |prefix: &str, suffix: &str| {
                 name.strip_prefix(prefix)?.strip_suffix(suffix)?.parse::<u32>().ok()
             };
             match (id("chain-", ".seg"), id("data-", ".seg")) {
-                (Some(id), _) => {
-                    manifest.pending.contains(&id)
-                        || manifest.chain.iter().any(|at| at.id == id)
-                        || manifest.retired.iter().any(|at| at.id == id)
-                }
-                (_, Some(id)) => {
-                    manifest.pending.contains(&id) || manifest.data.iter().any(|at| at.id == id)
-                }
+                (Some(id), _) => chain.contains(&id) || given.contains(&id),
+                (_, Some(id)) => data.contains(&id) || given.contains(&id),
                 _ => {
                     [
                         "lock",

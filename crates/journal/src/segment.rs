@@ -6,6 +6,7 @@
 //! - Either gives events by sequence and postings by key; a [`Catalog`] has all of them in order.
 
 pub(crate) mod catalog;
+pub(crate) mod described;
 pub(crate) mod group;
 pub(crate) mod open;
 pub(crate) mod sealed;

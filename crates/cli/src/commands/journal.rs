@@ -4,15 +4,9 @@
 //! Nothing here changes a journal. Copies and salvages of one that belongs to a program are made for
 //! that program to use, so they are refused unless the owner is named.
 
-use std::{
-    ops::ControlFlow,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
-use icecore_disk::Stopwatch;
-use icecore_journal::WorkProgress;
-use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::{
     exit::{Exit, Failure},
@@ -25,6 +19,7 @@ mod dump;
 mod events;
 mod ls;
 mod salvage;
+mod watch;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum JournalCommand {
@@ -50,6 +45,22 @@ pub(crate) struct Folder {
     /// The journal's folder
     #[arg(value_name = "DIR")]
     folder: PathBuf,
+}
+
+/// A journal, and where a new one made of it goes.
+#[derive(Debug, Args)]
+pub(crate) struct Target {
+    /// The journal's folder; nothing in it is changed
+    #[arg(value_name = "DIR")]
+    folder: PathBuf,
+
+    /// Where the new journal goes: a folder that is empty or not there yet
+    #[arg(short, long, value_name = "DIR")]
+    to: PathBuf,
+
+    /// The program that the journal belongs to, if it belongs to one
+    #[arg(long, value_name = "NAME")]
+    owner: Option<String>,
 }
 
 /// Runs what was typed.
@@ -85,57 +96,6 @@ fn text(bytes: &[u8]) -> String {
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// How often a bar is drawn.
-const DRAW_EVERY_SECONDS: f64 = 0.1;
-
-/// Shows how far long work is, and ends it when Ctrl-C was pressed.
-struct Watch {
-    bar: ProgressBar,
-    stopwatch: Stopwatch,
-    drawn: f64,
-    interrupted: std::sync::Arc<std::sync::atomic::AtomicBool>,
-}
-
-impl Watch {
-    fn start() -> Result<Self, Failure> {
-        let interrupted = std::sync::Arc::default();
-        for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
-            signal_hook::flag::register(signal, std::sync::Arc::clone(&interrupted))?;
-        }
-        let template = "{decimal_bytes}/{decimal_total_bytes}, {eta} left  {wide_msg}";
-        let style = ProgressStyle::with_template(template).expect("a fixed template");
-        // Drawn on a terminal only.
-        let bar = ProgressBar::new(0).with_style(style);
-        Ok(Self { bar, stopwatch: Stopwatch::start(), drawn: 0.0, interrupted })
-    }
-
-    fn look(&mut self, progress: &WorkProgress) -> ControlFlow<()> {
-        if self.is_interrupted() {
-            return ControlFlow::Break(());
-        }
-        let seconds = self.stopwatch.seconds();
-        if seconds - self.drawn >= DRAW_EVERY_SECONDS {
-            self.drawn = seconds;
-            let speed = (progress.bytes_done as f64 / seconds) as u64;
-            self.bar.set_length(progress.bytes_total.max(progress.bytes_done));
-            self.bar.set_position(progress.bytes_done);
-            let speed = crate::size::human(speed);
-            self.bar.set_message(format!("{speed}/s, {} events", progress.events));
-        }
-        ControlFlow::Continue(())
-    }
-
-    fn is_interrupted(&self) -> bool {
-        self.interrupted.load(std::sync::atomic::Ordering::Relaxed)
-    }
-}
-
-impl Drop for Watch {
-    fn drop(&mut self) {
-        self.bar.finish_and_clear();
-    }
 }
 
 /// Refuses to make another of a journal that belongs to a program, unless that is meant.

@@ -6,12 +6,12 @@
 
 use std::{
     fs, io,
-    os::unix::fs::FileExt,
+    os::unix::fs::{FileExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
 
 use rustix::{
-    fs::{FallocateFlags, fallocate},
+    fs::{FallocateFlags, OFlags, fallocate},
     io::Errno,
 };
 
@@ -41,9 +41,12 @@ impl RealFile {
     }
 
     pub(super) fn open(path: &Path, access: Access) -> Result<Self, Error> {
+        // Opening a pipe that nobody writes would wait for ever; for a regular file it says nothing.
+        let flags = i32::try_from(OFlags::NONBLOCK.bits()).expect("open flags are an int");
         let file = fs::File::options()
             .read(true)
             .write(access == Access::ReadWrite)
+            .custom_flags(flags)
             .open(path)
             .map_err(|source| Error::new(path, "open", source))?;
         let opened = Self { file, path: path.to_path_buf() };
@@ -123,5 +126,23 @@ impl DiskFile for RealFile {
         let count = self.read_at(0, &mut content)?;
         content.truncate(count);
         Ok(Mapping::from_vec(content))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
+
+    use super::*;
+
+    #[test]
+    fn a_pipe_that_nobody_writes_is_refused_and_not_waited_for() {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let path = folder.path().join("pipe");
+        mknodat(CWD, &path, FileType::Fifo, Mode::from_raw_mode(0o600), 0).expect("made");
+        for access in [Access::Read, Access::ReadWrite] {
+            let error = RealFile::open(&path, access).expect_err("a pipe");
+            assert!(error.to_string().contains("not a regular file"), "{error}");
+        }
     }
 }

@@ -88,9 +88,9 @@ pub fn copy(
             result => return ended(&**disk, to, result),
         }
     }
-    let copied = copy_once(disk, from, to, options, report);
+    let copied = ended(&**disk, to, copy_once(disk, from, to, options, report));
     drop(lock);
-    ended(&**disk, to, copied)
+    copied
 }
 
 /// What failed leaves nothing behind that could be taken for a journal, and can be tried again.

@@ -8,12 +8,9 @@ use std::{path::Path, sync::Arc};
 
 use icecore_disk::Disk;
 
-use super::{
-    CompactionFile,
-    directory::{Directory, Entry, FOOTER_BYTES, Fate, of_footer},
-};
+use super::directory::{Directory, Entry, FOOTER_BYTES, Fate, of_footer};
 use crate::{
-    Error, Extent,
+    Error, Extent, SegmentFile,
     extents::{
         files::{DataSegments, ReadFile},
         is_sound,
@@ -132,7 +129,7 @@ impl History {
     }
 
     /// Segments whose extents the directory of a new one has.
-    pub(super) fn carried_segments(&self, file: &CompactionFile) -> Result<Vec<u32>, Error> {
+    pub(super) fn carried_segments(&self, file: &SegmentFile) -> Result<Vec<u32>, Error> {
         // The manifest need not know the segment yet.
         let read = self.catalog().data.file(&*self.disk, &self.folder, file.segment)?;
         let directory = read_directory(read, file.segment, file.bytes)?;

@@ -10,12 +10,12 @@ use std::sync::Arc;
 use icecore_disk::DiskFile;
 
 use super::{
-    Compacted, CompactionFile, ExtentFate,
+    Compacted, ExtentFate,
     directory::{Entry, FOOTER_BYTES, Fate, footer},
     plan::Live,
 };
 use crate::{
-    Digest, Error, Extent,
+    Digest, Error, Extent, SegmentFile,
     extents::{Layout, stream::ExtentStream},
     format::{BLOCK_BYTES, walk::align},
     journal::Shared,
@@ -27,7 +27,7 @@ const COPIED_AT_ONCE_BYTES: u64 = 1 << 20;
 
 /// A new segment that is complete.
 pub(super) struct OutputFile {
-    pub(super) file: CompactionFile,
+    pub(super) file: SegmentFile,
     pub(super) directory: Extent,
 }
 
@@ -170,7 +170,7 @@ impl Shared {
         output.file.sync()?;
         let bytes = footer_start + FOOTER_BYTES as u64;
         let digest = digest_of(&*output.file, bytes)?;
-        let file = CompactionFile { segment: output.id, bytes, digest };
+        let file = SegmentFile { segment: output.id, bytes, digest };
         Ok(OutputFile { file, directory })
     }
 }

@@ -10,23 +10,12 @@
 
 use super::INPUTS_MAX;
 use crate::{
-    Digest, Malformed,
+    Malformed, SegmentFile,
     format::pieces::{Piece, Pieces, put_list},
 };
 
 /// Data segments that one compaction can write, at most: far more than it does.
 const OUTPUTS_MAX: usize = 1024;
-
-/// A new data segment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct CompactionFile {
-    /// Its id.
-    pub segment: u32,
-    /// How many bytes it has.
-    pub bytes: u64,
-    /// BLAKE3 of its content.
-    pub digest: Digest,
-}
 
 /// Which data segments were replaced by which.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,7 +27,7 @@ pub struct CompactionRecord {
     /// Segments that were replaced, and how many bytes each had.
     pub inputs: Vec<(u32, u64)>,
     /// Segments that hold what was kept.
-    pub outputs: Vec<CompactionFile>,
+    pub outputs: Vec<SegmentFile>,
 }
 
 impl Piece for (u32, u64) {
@@ -51,20 +40,6 @@ impl Piece for (u32, u64) {
     fn put(&self, out: &mut Vec<u8>) {
         out.extend(self.0.to_le_bytes());
         out.extend(self.1.to_le_bytes());
-    }
-}
-
-impl Piece for CompactionFile {
-    const BYTES_MIN: usize = 44;
-
-    fn take(pieces: &mut Pieces<'_>) -> Result<Self, Malformed> {
-        Ok(Self { segment: pieces.u32()?, bytes: pieces.u64()?, digest: pieces.digest()? })
-    }
-
-    fn put(&self, out: &mut Vec<u8>) {
-        out.extend(self.segment.to_le_bytes());
-        out.extend(self.bytes.to_le_bytes());
-        out.extend(self.digest.0);
     }
 }
 
@@ -102,10 +77,11 @@ impl CompactionRecord {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Digest;
 
     #[test]
     fn a_record_survives_its_bytes_and_no_other_bytes_are_one() {
-        let file = |segment| CompactionFile { segment, bytes: 4096, digest: Digest([3; 32]) };
+        let file = |segment| SegmentFile { segment, bytes: 4096, digest: Digest([3; 32]) };
         let record = CompactionRecord {
             time: 5,
             horizon: 6,

@@ -8,7 +8,7 @@
 //! ```
 
 use crate::{
-    Digest, Error, Malformed,
+    Error, Malformed, SegmentFile,
     format::{
         manifest::REASON_BYTES_MAX,
         pieces::{Piece, Pieces, put_list, put_text},
@@ -19,24 +19,13 @@ use crate::{
 
 use super::REPLACED_MAX;
 
-/// A file of the chain.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct GapFile {
-    /// Its segment.
-    pub segment: u32,
-    /// Where its content ends, in bytes.
-    pub bytes: u64,
-    /// BLAKE3 of its content.
-    pub digest: Digest,
-}
-
 /// What was dropped: one file was put in the place of others.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GapRecord {
     /// The file that is there now.
-    pub file: GapFile,
+    pub file: SegmentFile,
     /// The files that it has replaced, in order.
-    pub replaced: Vec<GapFile>,
+    pub replaced: Vec<SegmentFile>,
     /// First sequence that it stands for.
     pub first_sequence: u64,
     /// First sequence behind those.
@@ -55,33 +44,12 @@ pub struct GapRecord {
     pub reason: String,
 }
 
-impl Piece for GapFile {
-    const BYTES_MIN: usize = 44;
-
-    fn take(pieces: &mut Pieces<'_>) -> Result<Self, Malformed> {
-        Ok(Self { segment: pieces.u32()?, bytes: pieces.u64()?, digest: pieces.digest()? })
-    }
-
-    fn put(&self, out: &mut Vec<u8>) {
-        out.extend(self.segment.to_le_bytes());
-        out.extend(self.bytes.to_le_bytes());
-        out.extend(self.digest.0);
-    }
-}
-
-impl GapFile {
-    pub(super) fn of(segment: &SealedSegment) -> Result<Self, Error> {
-        let digest = Digest(*blake3::hash(segment.content()?).as_bytes());
-        Ok(Self { segment: segment.info.id, bytes: segment.info.bytes, digest })
-    }
-}
-
 impl GapRecord {
     /// Version of this encoding: the payload version of the events.
     pub const VERSION: u16 = 1;
 
     /// About a segment as it is now.
-    pub(super) fn of(segment: &SealedSegment, replaced: Vec<GapFile>) -> Result<Self, Error> {
+    pub(super) fn of(segment: &SealedSegment, replaced: Vec<SegmentFile>) -> Result<Self, Error> {
         let info = &segment.info;
         let (reductions, _) = segment.reductions()?;
         let newest = reductions.into_iter().max_by_key(|reduction| reduction.time);
@@ -99,7 +67,7 @@ impl GapRecord {
             Ok(())
         })?;
         Ok(Self {
-            file: GapFile::of(segment)?,
+            file: SegmentFile::of(segment)?,
             replaced,
             first_sequence: info.first_sequence,
             end_sequence: info.end_sequence,
@@ -139,7 +107,7 @@ impl GapRecord {
     pub fn decode(payload: &[u8]) -> Result<Self, Malformed> {
         let mut pieces = Pieces::new(payload, 0);
         let record = Self {
-            file: GapFile::take(&mut pieces)?,
+            file: SegmentFile::take(&mut pieces)?,
             first_sequence: pieces.u64()?,
             end_sequence: pieces.u64()?,
             first_frame: pieces.u64()?,
@@ -158,10 +126,12 @@ impl GapRecord {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Digest;
 
     #[test]
     fn a_record_survives_its_bytes_and_no_other_bytes_are_one() {
-        let file = |segment| GapFile { segment, bytes: 4096, digest: Digest([segment as u8; 32]) };
+        let file =
+            |segment| SegmentFile { segment, bytes: 4096, digest: Digest([segment as u8; 32]) };
         let record = GapRecord {
             file: file(9),
             replaced: vec![file(2), file(3)],

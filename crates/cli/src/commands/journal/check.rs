@@ -7,7 +7,7 @@ use icecore_disk::RealDisk;
 use icecore_journal::care::{CheckOptions, Checked, Severity, check};
 use serde::Serialize;
 
-use super::{Watch, hex};
+use super::{hex, watch::Watch};
 use crate::{
     exit::{Exit, Failure, ended},
     options::CommonOptions,
@@ -65,9 +65,9 @@ fn word(severity: Severity) -> &'static str {
 pub(super) fn run(common: &CommonOptions, options: &Options) -> Result<Exit, Failure> {
     let how =
         CheckOptions { heads: &[], extents: !options.skip_extents, indexes: !options.skip_indexes };
-    let mut watch = Watch::start()?;
+    let mut watch = Watch::start(common, "checking")?;
     let checked = check(&RealDisk, &options.folder, &how, &mut |progress| watch.look(progress))?;
-    drop(watch);
+    watch.finish()?;
     let exit = if checked.damage == 0 { Exit::Good } else { Exit::Bad };
     ended(tell(common, &checked), exit)
 }

@@ -1,13 +1,13 @@
 //! `icecore journal copy`: a consistent copy, also of a journal that is written to.
 
-use std::{path::PathBuf, sync::Arc};
+use std::sync::Arc;
 
 use clap::Args;
 use icecore_disk::{Disk, RealDisk};
 use icecore_journal::care::{CheckOptions, Copied, CopyOptions, Severity, check, copy, overview};
 use serde::Serialize;
 
-use super::{Watch, check_owner, hex};
+use super::{Target, check_owner, hex, watch::Watch};
 use crate::{
     exit::{Exit, Failure, ended},
     options::CommonOptions,
@@ -16,13 +16,8 @@ use crate::{
 
 #[derive(Debug, Args)]
 pub(crate) struct Options {
-    /// The journal's folder
-    #[arg(value_name = "DIR")]
-    folder: PathBuf,
-
-    /// Where the copy goes: a folder that is empty or not there yet
-    #[arg(short, long, value_name = "DIR")]
-    to: PathBuf,
+    #[command(flatten)]
+    target: Target,
 
     /// Keep the journal's identity, for a backup: never write to both
     #[arg(long)]
@@ -31,10 +26,6 @@ pub(crate) struct Options {
     /// Do not read the copy again and check everything in it
     #[arg(long)]
     no_verify: bool,
-
-    /// The program that the journal belongs to, if it belongs to one
-    #[arg(long, value_name = "NAME")]
-    owner: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -49,26 +40,25 @@ struct Row {
 }
 
 pub(super) fn run(common: &CommonOptions, options: &Options) -> Result<Exit, Failure> {
-    let found = overview(&RealDisk, &options.folder)?;
-    check_owner(&found.owner, options.owner.as_deref(), &options.folder)?;
+    let Target { folder, to, owner } = &options.target;
+    let found = overview(&RealDisk, folder)?;
+    check_owner(&found.owner, owner.as_deref(), folder)?;
     let disk: Arc<dyn Disk> = Arc::new(RealDisk);
     let how = CopyOptions { same_lineage: options.same_lineage };
-    let mut watch = Watch::start()?;
-    let copied =
-        copy(&disk, &options.folder, &options.to, &how, &mut |progress| watch.look(progress))?;
-    drop(watch);
+    let mut watch = Watch::start(common, "copying")?;
+    let copied = copy(&disk, folder, to, &how, &mut |progress| watch.look(progress))?;
     // A copy of what has rotted would take the place of good ones.
     let mut damage = 0;
     if !options.no_verify {
         let how = CheckOptions { heads: &[], extents: true, indexes: false };
-        let mut watch = Watch::start()?;
-        let checked = check(&RealDisk, &options.to, &how, &mut |progress| watch.look(progress))?;
-        drop(watch);
+        watch.next("checking the copy");
+        let checked = check(&RealDisk, to, &how, &mut |progress| watch.look(progress))?;
         damage = checked.damage;
         for finding in checked.findings.iter().filter(|at| at.severity == Severity::Damage) {
             eprintln!("{} at byte {}: {}", finding.path.display(), finding.offset, finding.what);
         }
     }
+    watch.finish()?;
     let exit = if damage == 0 { Exit::Good } else { Exit::Bad };
     ended(tell(common, options, &copied, damage), exit)
 }

@@ -1,13 +1,11 @@
 //! `icecore journal salvage`: what is sound of a damaged journal, in a new one.
 
-use std::path::PathBuf;
-
 use clap::Args;
 use icecore_disk::RealDisk;
 use icecore_journal::care::{Salvaged, overview, salvage};
 use serde::Serialize;
 
-use super::{Watch, check_owner, hex};
+use super::{Target, check_owner, hex, watch::Watch};
 use crate::{
     exit::{Exit, Failure, ended},
     options::CommonOptions,
@@ -16,17 +14,8 @@ use crate::{
 
 #[derive(Debug, Args)]
 pub(crate) struct Options {
-    /// The damaged journal's folder; nothing in it is changed
-    #[arg(value_name = "DIR")]
-    folder: PathBuf,
-
-    /// Where the new journal goes: a folder that is empty or not there yet
-    #[arg(short, long, value_name = "DIR")]
-    to: PathBuf,
-
-    /// The program that the journal belongs to, if it belongs to one
-    #[arg(long, value_name = "NAME")]
-    owner: Option<String>,
+    #[command(flatten)]
+    target: Target,
 }
 
 #[derive(Serialize)]
@@ -54,14 +43,14 @@ struct ProblemRow<'a> {
 }
 
 pub(super) fn run(common: &CommonOptions, options: &Options) -> Result<Exit, Failure> {
+    let Target { folder, to, owner } = &options.target;
     // Without a manifest nobody knows of an owner.
-    if let Ok(found) = overview(&RealDisk, &options.folder) {
-        check_owner(&found.owner, options.owner.as_deref(), &options.folder)?;
+    if let Ok(found) = overview(&RealDisk, folder) {
+        check_owner(&found.owner, owner.as_deref(), folder)?;
     }
-    let mut watch = Watch::start()?;
-    let saved =
-        salvage(&RealDisk, &options.folder, &options.to, &mut |progress| watch.look(progress))?;
-    drop(watch);
+    let mut watch = Watch::start(common, "saving")?;
+    let saved = salvage(&RealDisk, folder, to, &mut |progress| watch.look(progress))?;
+    watch.finish()?;
     let is_whole = saved.missing.is_empty() && saved.damaged_extents == 0;
     ended(tell(common, &saved), if is_whole { Exit::Good } else { Exit::Incomplete })
 }
