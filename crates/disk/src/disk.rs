@@ -14,11 +14,12 @@
 
 use std::{
     fmt,
+    os::fd::RawFd,
     path::Path,
     sync::{Arc, atomic::AtomicU64},
 };
 
-use crate::{Error, FolderEntry, Mapping, Publish};
+use crate::{Error, FolderEntry, Mapping, Publish, aligned::assert_direct};
 
 /// Bytes of a [`SharedPage`].
 pub const SHARED_PAGE_BYTES: usize = 4096;
@@ -112,6 +113,30 @@ pub trait DiskFile: fmt::Debug + Send + Sync {
     /// Writes all of `bytes` at `offset`; a gap behind the end is filled with zeros. After an error
     /// any prefix of `bytes` may stand there.
     fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<(), Error>;
+
+    /// Says that much will be written with [`Self::write_direct_at`]: what has to be opened for that is
+    /// opened now. Where nothing can be had, those writes are as any others.
+    fn expect_direct_writes(&self) {}
+
+    /// As [`Self::write_at`], past the page cache where the file system can and was asked to by
+    /// [`Self::expect_direct_writes`]: the bytes go to the disk from where they lie. The result is the
+    /// same.
+    ///
+    /// # Panics
+    /// Unless the offset, the length and the address of the bytes are multiples of
+    /// [`DIRECT_BYTES`](crate::DIRECT_BYTES), as those of parts of an
+    /// [`AlignedBuffer`](crate::AlignedBuffer) can be.
+    fn write_direct_at(&self, offset: u64, bytes: &[u8]) -> Result<(), Error> {
+        assert_direct(offset, bytes);
+        self.write_at(offset, bytes)
+    }
+
+    /// Its descriptors, for a system call filter that names what it allows; none where there is no
+    /// such thing. Writing, direct or not, is `pwrite64` on them and nothing else; reading is
+    /// `pread64`.
+    fn raw_fds(&self) -> Vec<RawFd> {
+        Vec::new()
+    }
 
     /// Cuts the file off at this size, or lengthens it with zeros.
     fn truncate(&self, bytes: u64) -> Result<(), Error>;

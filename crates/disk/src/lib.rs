@@ -10,6 +10,7 @@
 //!
 //! What it does *not* do: know any format, retry, or decide what an error means for an answer.
 
+mod aligned;
 mod clock;
 mod disk;
 mod error;
@@ -26,6 +27,7 @@ mod sequential;
 mod shared_page;
 mod simulated;
 
+pub use aligned::{AlignedBuffer, DIRECT_BYTES};
 pub use clock::Stopwatch;
 pub use disk::{
     Access, Disk, DiskFile, Lock, ProcessIdentity, SHARED_PAGE_BYTES, SHARED_PAGE_WORDS, SharedPage,
@@ -35,7 +37,7 @@ pub use export::ExportFolder;
 pub use file::{File, StandardInput};
 pub use folder::{FolderEntry, exists, is_folder, list};
 pub use machine::{Machine, machine, try_direct_reads};
-pub use mapping::Mapping;
+pub use mapping::{Mapping, prefetch};
 pub use output::{Output, Publish};
 pub use process::{MemoryUse, memory_use, memory_use_of_family};
 pub use real::RealDisk;

@@ -41,6 +41,7 @@ use positioned::Positioned;
 use ring::Ring;
 use source::Source;
 
+pub(crate) use memory::Memory;
 pub(crate) use source::set_direct;
 
 /// How a file is read from front to back.

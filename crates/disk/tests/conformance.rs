@@ -7,8 +7,8 @@ use std::{
 };
 
 use icecore_disk::{
-    Access, Disk, DiskFile, Error, ProcessIdentity, Publish, RealDisk, SHARED_PAGE_BYTES,
-    SHARED_PAGE_WORDS, SimulatedDisk,
+    Access, AlignedBuffer, DIRECT_BYTES, Disk, DiskFile, Error, ProcessIdentity, Publish, RealDisk,
+    SHARED_PAGE_BYTES, SHARED_PAGE_WORDS, SimulatedDisk,
 };
 
 macro_rules! on_both_disks {
@@ -46,6 +46,7 @@ on_both_disks! {
     bytes_are_read_where_they_were_written_and_gaps_are_zeros,
     truncating_cuts_and_lengthens_with_zeros,
     reserving_makes_a_file_longer_and_never_shorter,
+    direct_writes_are_as_any_others,
     a_file_opened_for_reading_is_not_changed,
     a_rename_replaces_only_when_told,
     a_removed_file_stays_for_who_has_it_open,
@@ -151,6 +152,46 @@ fn reserving_makes_a_file_longer_and_never_shorter(disk: &dyn Disk, folder: &Pat
     assert_eq!(file.bytes().expect("a size"), 10_000);
     let content = content(&file);
     assert_eq!((&content[..3], content[3..].iter().max()), (&b"abc"[..], Some(&0)));
+}
+
+fn direct_writes_are_as_any_others(disk: &dyn Disk, folder: &Path) {
+    let path = folder.join("file");
+    let file = create(disk, &path, b"header");
+    let mut buffer = AlignedBuffer::new(5 * DIRECT_BYTES).expect("memory");
+    for (index, byte) in buffer.iter_mut().enumerate() {
+        *byte = (index % 251) as u8;
+    }
+    let mut expected = b"header".to_vec();
+    expected.resize(DIRECT_BYTES, 0);
+    expected.extend_from_slice(&buffer);
+    // Before anything was asked for, and after.
+    file.write_direct_at(4096, &buffer[..8192]).expect("written");
+    file.expect_direct_writes();
+    file.expect_direct_writes();
+    file.write_direct_at(4096 + 8192, &buffer[8192..]).expect("written");
+    file.write_direct_at(0, &buffer[..0]).expect("nothing to write");
+    assert_eq!(content(&file), expected);
+    // Among writes of any length, over a block whose end was written with another length.
+    file.write_at(24_570, b"tail and more").expect("written");
+    expected.truncate(24_570);
+    expected.extend_from_slice(b"tail and more");
+    assert_eq!(content(&file), expected);
+    file.write_direct_at(20_480, &buffer[4096..12_288]).expect("written");
+    expected.truncate(20_480);
+    expected.extend_from_slice(&buffer[4096..12_288]);
+    assert_eq!(content(&file), expected);
+    file.truncate(23_000).expect("cut");
+    file.sync().expect("synced");
+    assert_eq!(content_at(disk, &path), expected[..23_000]);
+    assert!(file.raw_fds().len() <= 2);
+    let reading = disk.open(&path, Access::Read).expect("opened");
+    reading.expect_direct_writes();
+    assert!(is_refused(reading.write_direct_at(0, &buffer)));
+    for offset in [512, 4095] {
+        let wrong = || file.write_direct_at(offset, &buffer);
+        assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(wrong)).is_err());
+    }
+    assert_eq!(content_at(disk, &path), expected[..23_000]);
 }
 
 fn a_file_opened_for_reading_is_not_changed(disk: &dyn Disk, folder: &Path) {

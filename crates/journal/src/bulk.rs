@@ -2,9 +2,10 @@
 //!
 //! 1. *Begin*: an event says that the session begins; when it is durable the manifest names the
 //!    session. Only then is the first file made.
-//! 2. *Write*: each thread has data segments of its own, whose headers name the session.
-//! 3. *Adopt*: all files and the folder are synced and the manifest lists them; then the caller's
-//!    batch and the event that ends the session become one durable frame; then the manifest forgets
+//! 2. *Write*: each thread has data segments of its own, whose headers name the session. A
+//!    [`BulkSegment`] makes a file when it needs one; a [`BulkWriter`] has its files beforehand.
+//! 3. *Adopt*: files without content are removed; all others and the folder are synced and the
+//!    manifest lists them; then the caller's batch and the event that ends the session become one durable frame; then the manifest forgets
 //!    the session. The frame decides: with it all is adopted, without it nothing is.
 //! 4. *Abort*: an event says so; when it is durable the files are removed, then the manifest forgets
 //!    the session.
@@ -16,6 +17,8 @@
 //! first event plus one, so it is never used again.
 
 pub(crate) mod segment;
+mod stream;
+pub(crate) mod writer;
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -23,7 +26,7 @@ use icecore_disk::DiskFile;
 
 use crate::{
     AppendOptions, Batch, By, Durability, Error, Event, EventRef, Extent, NewEvent, Query, Receipt,
-    bulk::segment::BulkSegment,
+    bulk::{segment::BulkSegment, writer::BulkWriter},
     extents::{recovery::session_of, room::list},
     format::manifest::{DataSegment, SESSIONS_MAX, Session},
     journal::{Journal, Shared},
@@ -52,8 +55,10 @@ pub(crate) struct SessionState {
 #[derive(Debug, Default)]
 pub(crate) struct Files {
     pub(crate) files: Vec<BulkFile>,
-    /// Bulk segments that are written to.
-    pub(crate) segments: usize,
+    /// Of files that were removed because nothing was written to them.
+    pub(crate) unused: Vec<u32>,
+    /// Those who write.
+    pub(crate) writers: usize,
     pub(crate) has_ended: bool,
 }
 
@@ -62,13 +67,34 @@ pub(crate) struct Files {
 pub(crate) struct BulkFile {
     pub(crate) id: u32,
     pub(crate) file: Arc<dyn DiskFile>,
-    /// Where its last finished extent ends.
-    pub(crate) bytes: u64,
+    /// Where its last finished extent ends; `None`: it has none.
+    pub(crate) bytes: Option<u64>,
 }
 
 impl SessionState {
     pub(crate) fn files(&self) -> MutexGuard<'_, Files> {
         self.files.lock().expect("nobody panics while holding it")
+    }
+
+    /// A new file of the session, which the session knows from here on.
+    fn create_file(&self) -> Result<(u32, Arc<dyn DiskFile>), Error> {
+        // Under the lock: a session that ends removes every file that it ever has.
+        let mut files = self.files();
+        if files.has_ended {
+            return Err(Error::Unfit { what: "the bulk session has ended" });
+        }
+        self.shared.watermarks.check()?;
+        let (id, file) = self.shared.create_data_file(self.session.id)?;
+        file.expect_direct_writes();
+        files.files.push(BulkFile { id, file: Arc::clone(&file), bytes: None });
+        Ok((id, file))
+    }
+
+    /// An extent was finished.
+    fn has_extent(&self, id: u32, end: u64) {
+        let mut files = self.files();
+        let file = files.files.iter_mut().find(|file| file.id == id);
+        file.expect("the session knows its files").bytes = Some(end);
     }
 }
 
@@ -106,13 +132,42 @@ impl BulkSession {
         BulkSegment::begin(&self.state)
     }
 
+    /// A writer for one thread, with so many data segments made beforehand, each of about
+    /// [`Options::data_segment_bytes_max`](crate::Options::data_segment_bytes_max) bytes; the last
+    /// one goes on up to 32 GiB. Each file is open until the session ends, with two descriptors.
+    ///
+    /// # Errors
+    /// What the disk said; [`Error::Unfit`] when more than 1,024 files would be being made.
+    ///
+    /// # Panics
+    /// Without segments.
+    pub fn writer(&self, segments: usize) -> Result<BulkWriter, Error> {
+        BulkWriter::begin(&self.state, segments)
+    }
+
+    /// Makes durable what was written so far, so that there is less to do when it is adopted. Others
+    /// may be writing.
+    ///
+    /// # Errors
+    /// [`Error::Poisoned`] when a sync failed.
+    pub fn sync(&self) -> Result<(), Error> {
+        let files = self.written_files();
+        self.state.shared.sync_in_order(&files, true)
+    }
+
+    fn written_files(&self) -> Vec<Arc<dyn DiskFile>> {
+        let files = self.state.files();
+        let written = files.files.iter().filter(|file| file.bytes.is_some());
+        written.map(|file| Arc::clone(&file.file)).collect()
+    }
+
     /// Makes everything durable and appends the batch, which adopts what it wants of the session, and
     /// behind it an event that ends the session. All of it has happened, durably, when this returns,
     /// whatever the durability that the options ask for.
     ///
     /// # Errors
-    /// As [`Journal::append`], and [`Error::Unfit`] while a [`BulkSegment`] is not dropped. The session
-    /// is as it was, unless the journal is poisoned: then the next open says.
+    /// As [`Journal::append`], and [`Error::Unfit`] while a [`BulkSegment`] or [`BulkWriter`] is not
+    /// dropped. The session is as it was, unless the journal is poisoned: then the next open says.
     pub fn adopt(&mut self, batch: &Batch, options: &AppendOptions<'_>) -> Result<Receipt, Error> {
         let shared = &self.state.shared;
         let session = self.state.session;
@@ -130,8 +185,10 @@ impl BulkSession {
         }
         let mut batch = batch.clone();
         batch.push(&mark(reserved::BULK_ADOPTED, Some(session.begun_sequence)))?;
+        let unused = self.state.files().unused.clone();
         shared.change_manifest(|manifest| {
             listed.iter().for_each(|file| list(manifest, file.clone()));
+            manifest.pending.retain(|id| !unused.contains(id));
         })?;
         let append = || {
             let key = options.idempotency_key;
@@ -151,23 +208,36 @@ impl BulkSession {
 
     /// Syncs all files and their names; returns what the manifest is to say of them.
     fn sync_files(&self) -> Result<Vec<DataSegment>, Error> {
-        let shared = &self.state.shared;
+        self.remove_unused()?;
+        self.sync()?;
         let files = self.state.files();
-        if files.segments > 0 {
-            return Err(Error::Unfit {
-                what: "a bulk session is adopted when all of its segments are dropped",
-            });
-        }
-        let synced: Vec<_> = files.files.iter().map(|file| Arc::clone(&file.file)).collect();
-        shared.sync_in_order(&synced, true)?;
         let listed = files.files.iter().map(|file| DataSegment {
             id: file.id,
             session: self.state.session.id,
-            bytes: file.bytes,
+            bytes: file.bytes.expect("files without content were removed"),
             is_sealed: true,
             replaced_by: Vec::new(),
         });
         Ok(listed.collect())
+    }
+
+    /// Removes the files to which nothing was written.
+    fn remove_unused(&self) -> Result<(), Error> {
+        let shared = &self.state.shared;
+        shared.watermarks.check()?;
+        let mut files = self.state.files();
+        if files.writers > 0 {
+            return Err(Error::Unfit {
+                what: "a bulk session is adopted when all of its segments and writers are dropped",
+            });
+        }
+        while let Some(place) = files.files.iter().position(|file| file.bytes.is_none()) {
+            let id = files.files[place].id;
+            shared.disk.remove(&data_path(&shared.folder, id))?;
+            files.files.swap_remove(place);
+            files.unused.push(id);
+        }
+        Ok(())
     }
 
     /// Ends the session and removes its files.

@@ -44,7 +44,7 @@ mod tests;
 mod writer;
 
 pub use error::ControlError;
-pub(crate) use pins::{PINS_MAX, Pin, PinHandle};
+pub(crate) use pins::{OWN_VALUES, PINS_MAX, Pin, PinHandle};
 pub(crate) use reader::ControlReader;
 pub(crate) use writer::ControlWriter;
 

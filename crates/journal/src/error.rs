@@ -222,6 +222,14 @@ pub enum Error {
         /// Where it was there, in bytes.
         offset: u64,
     },
+    /// A data segment that is not there.
+    #[error(
+        "data segment {segment} is not there: it was rewritten, or never was; look up again where what it held is now"
+    )]
+    SegmentGone {
+        /// The data segment.
+        segment: u32,
+    },
     /// An index that was not declared when the journal was created.
     #[error("the journal keeps no index by {index}; it is declared when a journal is created")]
     NoIndex {
@@ -269,4 +277,16 @@ pub enum Error {
         /// Why.
         source: Box<Error>,
     },
+}
+
+impl Error {
+    /// Whether a file is not there: another process may have replaced it, and what named it is to be
+    /// loaded again.
+    pub fn is_absent(&self) -> bool {
+        match self {
+            Self::Disk(error) => error.is_absent(),
+            Self::SegmentGone { .. } => true,
+            _ => false,
+        }
+    }
 }

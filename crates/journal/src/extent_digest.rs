@@ -21,6 +21,14 @@ use crate::{
 /// Bytes of a chunk (rule R5).
 pub(crate) const CHUNK_BYTES: usize = 64 << 10;
 
+/// The tree digest over the digests of chunks.
+pub(crate) fn root_of(digests: &[Digest]) -> Digest {
+    match digests {
+        [] => chunk(b""),
+        digests => merkle::root(&mut digests.to_vec()),
+    }
+}
+
 /// The digests of an extent's chunks, and how many bytes they are over.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ChunkDigests {
@@ -49,10 +57,7 @@ impl ChunkDigests {
 
     /// The tree digest of the extent.
     pub(crate) fn root(&self) -> Digest {
-        match &self.digests[..] {
-            [] => chunk(b""),
-            digests => merkle::root(&mut digests.to_vec()),
-        }
+        root_of(&self.digests)
     }
 
     /// The whole chunks that hold the range, as a range of bytes: what has to be read to check it.

@@ -8,7 +8,7 @@
 //! - [`stream`]: the bytes of one extent and the list of its digests, in any pieces.
 //! - [`writer`]: what callers use.
 //! - [`adopt`]: whether an event may adopt an extent; payloads too large for the chain.
-//! - [`files`], [`read`]: the readable side.
+//! - [`files`], [`read`], [`segment_bytes`]: the readable side.
 //! - [`recovery`]: what an open makes of data segments that a writer left behind.
 
 pub(crate) mod adopt;
@@ -16,6 +16,7 @@ pub(crate) mod files;
 pub(crate) mod read;
 pub(crate) mod recovery;
 pub(crate) mod room;
+pub(crate) mod segment_bytes;
 pub(crate) mod stream;
 pub(crate) mod writer;
 

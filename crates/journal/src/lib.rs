@@ -30,6 +30,7 @@ mod lookup;
 mod merkle;
 mod mountain;
 mod open;
+mod pinning;
 mod primitives;
 mod projection;
 mod proof;
@@ -54,6 +55,7 @@ pub use batch::{Batch, EventRef, NewEvent, PAYLOAD_BYTES_MAX};
 pub use bulk::{
     BULK_STREAM, BulkSession,
     segment::{BulkExtent, BulkSegment},
+    writer::{BulkSpace, BulkWriter},
 };
 pub use causality::{Ancestors, Causality, CausalityError, Descendants, Graph, Node, Placement};
 pub use compaction::{
@@ -64,7 +66,12 @@ pub use cursor::{Cursor, CursorStatus};
 pub use digest::{Digest, StoreId};
 pub use dropping::{DropReport, DropRule, GAPS_STREAM, GapRecord};
 pub use error::{Error, Malformed};
-pub use extents::{DATA_SEGMENT_BYTES_END, read::ExtentReader, writer::ExtentWriter};
+pub use extents::{
+    DATA_SEGMENT_BYTES_END,
+    read::ExtentReader,
+    segment_bytes::{DataSegmentBytes, DataSegmentInfo},
+    writer::ExtentWriter,
+};
 pub use feed::{Dropped, Followed};
 pub use format::{
     annex::IDEMPOTENCY_KEY_BYTES_MAX,
@@ -86,12 +93,13 @@ pub use kinds::{
     reserved,
 };
 pub use open::{CreateOptions, Indexes};
+pub use pinning::{OwnPin, ReaderPin};
 pub use projection::{Projection, Projector, ProjectorOptions};
 pub use proof::{
     ConsistencyProof, EventProof, FrameProof, ProofError, VerifiedEvent, VerifiedFrame,
 };
 pub use read::Event;
-pub use reader::{Reader, ReaderPin};
+pub use reader::Reader;
 pub use receipt::Receipt;
 pub use recovery::Recovery;
 pub use scan::{By, Query, Scan};

@@ -24,7 +24,7 @@ use icecore_disk::{Access, Disk, RealDisk};
 
 use crate::{
     ControlError, Error, Malformed,
-    control::{ControlReader, Frontier, PinHandle},
+    control::{ControlReader, Frontier},
     digest::StoreKeys,
     format::{
         BLOCK_BYTES,
@@ -61,6 +61,8 @@ impl Deref for Reader {
 #[derive(Debug)]
 pub(crate) struct Follower {
     control: Option<ControlReader>,
+    /// Whether the page can be written to.
+    can_pin: bool,
     state: Mutex<State>,
 }
 
@@ -103,15 +105,14 @@ impl Reader {
         let folder = folder.as_ref();
         let manifest = manifest_file::read(&*disk, folder)?;
         let path = folder.join(CONTROL_NAME);
-        let control = match disk.exists(&path) {
-            // Pins are written to the page; where that is not allowed, it can still be read.
-            true => disk
-                .shared_page(&path, Access::ReadWrite)
-                .or_else(|_| disk.shared_page(&path, Access::Read))
-                .ok()
-                .map(|page| ControlReader::new(page, manifest.store_id)),
-            false => None,
-        };
+        let page =
+            |access| disk.exists(&path).then(|| disk.shared_page(&path, access).ok()).flatten();
+        // Pins are written to the page; where that is not allowed, it can still be read.
+        let writable = page(Access::ReadWrite);
+        let can_pin = writable.is_some();
+        let control = writable
+            .or_else(|| page(Access::Read))
+            .map(|page| ControlReader::new(page, manifest.store_id));
         let identity = identity_of(&manifest);
         let fallbacks = Arc::new(AtomicU64::new(0));
         let catalog = catalog_of(&disk, folder, &manifest, &identity, None, &fallbacks);
@@ -121,6 +122,7 @@ impl Reader {
             catalog: RwLock::new(Arc::new(catalog)),
             follower: Some(Follower {
                 control,
+                can_pin,
                 state: Mutex::new(State { manifest, tail: Vec::new() }),
             }),
             identity,
@@ -136,40 +138,13 @@ impl Reader {
     pub fn history(&self) -> &Arc<History> {
         &self.history
     }
-
-    /// Asks the writer to keep what `value` stands for, for `lease` nanoseconds, one day at most.
-    /// What a value means is agreed on between the writer and its readers.
-    ///
-    /// # Errors
-    /// [`Error::Control`] when there is no page to write to, or no room on it.
-    pub fn pin(&self, value: u64, lease: u64) -> Result<ReaderPin, Error> {
-        let follower = self.history.follower.as_ref().expect("a reader follows");
-        let control = follower.control.as_ref().ok_or(ControlError::Unset)?;
-        let disk = &self.history.disk;
-        let handle = control.pin(disk.process(), value, disk.now(), lease)?;
-        Ok(ReaderPin { handle, disk: Arc::clone(disk) })
-    }
 }
 
-/// A pin of this process: given up when dropped.
-#[derive(Debug)]
-pub struct ReaderPin {
-    handle: PinHandle,
-    disk: Arc<dyn Disk>,
-}
-
-impl ReaderPin {
-    /// Whether it still holds: what was read before is good if so.
-    pub fn is_held(&self) -> bool {
-        self.handle.is_held(self.disk.now())
-    }
-
-    /// Prolongs the lease, from now on.
-    ///
-    /// # Errors
-    /// [`Error::Control`] when it has been lost.
-    pub fn renew(&mut self, lease: u64) -> Result<(), Error> {
-        Ok(self.handle.renew(self.disk.now(), lease)?)
+impl Follower {
+    /// The control page, to pin on it.
+    pub(crate) fn pins(&self) -> Result<&ControlReader, ControlError> {
+        let control = self.control.as_ref().ok_or(ControlError::Unset)?;
+        if self.can_pin { Ok(control) } else { Err(ControlError::ReadOnly) }
     }
 }
 

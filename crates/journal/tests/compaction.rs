@@ -247,7 +247,7 @@ fn readers_go_on_through_a_compaction() {
     let reader = Reader::open_on(other, Path::new(FOLDER)).expect("opened");
     let extent = journal.read(5).expect("there").extents()[0];
     let held = journal.open_extent(&extent).expect("opened");
-    let pin = reader.pin(1, 3_600_000_000_000).expect("pinned");
+    let pin = reader.pin_files(3_600_000_000_000).expect("pinned");
     let rule = CompactionRule { garbage_percent_min: 1, ..CompactionRule::default() };
     journal.compact_data(&rule).expect("compacted");
     assert!(files.iter().all(|name| data_files(&disk).contains(name)), "they are pinned");

@@ -1,9 +1,48 @@
 //! Account state over the journal: restored at full speed, fork-aware, readable at any kept slot.
 
+mod bank;
+mod base;
+mod commit;
 mod error;
+mod events;
+pub mod feed;
+mod flush;
+mod follow;
+mod gates;
+mod keeper;
+mod leases;
 mod locator;
+mod merging;
+mod open;
+mod open_slot;
+mod options;
 mod record;
+mod replay;
+pub mod run;
+mod run_set;
+mod segments;
+mod shared;
+mod sight;
+mod store;
+mod summing;
+mod tail;
+mod tree;
+mod view;
 
+pub use bank::{BankFields, BaseFacts, SlotStatement, StateTotals};
+pub use base::BaseFit;
+pub use commit::{DENIALS_STREAM, Pending};
 pub use error::Error;
+pub use events::{KIND_NAMES, SlotId};
+pub use leases::LeaseInfo;
 pub use locator::{Locator, SizeClass};
+pub use open::{JOURNAL_OWNER, Opened};
+pub use open_slot::OpenSlot;
+pub use options::{At, CreateOptions, Options, Retention};
 pub use record::{Origin, RecordFault, RecordSeed, Version};
+pub use store::{SlotInfo, Store};
+pub use tree::SlotState;
+pub use view::{
+    AccountChange, AccountVersion, Coverage, GapInfo, HistoryVersion, OwnerFilter, View, ViewSlot,
+    VisitedAccount, WindowInfo,
+};

@@ -97,6 +97,11 @@ impl SizeClass {
         Self(1 + (shift * 8 + leading as u32) as u8)
     }
 
+    /// Whether the row is of an account that lives there.
+    pub const fn is_live(self) -> bool {
+        self.data_len_max().is_some()
+    }
+
     /// The longest data of the class, in bytes; `None` for what says nothing of a length.
     pub const fn data_len_max(self) -> Option<u64> {
         if self.0 == 0 || self.0 > Self::LAST.0 {

@@ -146,7 +146,16 @@ impl<'a> Version<'a> {
     ///
     /// # Panics
     /// When `bytes` is not exactly [`Self::record_bytes`] long, or the data is longer than any.
-    pub fn encode(&self, seed: RecordSeed, (segment, offset): (u32, u64), bytes: &mut [u8]) {
+    pub fn encode(&self, seed: RecordSeed, place: (u32, u64), bytes: &mut [u8]) {
+        self.lay_out(bytes);
+        seal(seed, place, bytes);
+    }
+
+    /// Writes the record without its checksum, which [`seal`] puts in when its place is known.
+    ///
+    /// # Panics
+    /// As [`Self::encode`].
+    pub(crate) fn lay_out(&self, bytes: &mut [u8]) {
         let account = &self.account;
         assert!(account.data.len() as u64 <= DATA_BYTES_MAX, "checked before it was given");
         assert_eq!(bytes.len(), self.record_bytes(), "room for exactly this record");
@@ -179,8 +188,6 @@ impl<'a> Version<'a> {
         let end = at + account.data.len();
         bytes[at..end].copy_from_slice(account.data);
         bytes[end..].fill(0);
-        let checksum = XxHash3_64::oneshot_with_seed(seed.at(segment, offset), &bytes[8..]);
-        bytes[..8].copy_from_slice(&checksum.to_le_bytes());
     }
 
     /// Reads the record at the start of `bytes`, which may go on behind it, and checks it.
@@ -235,6 +242,12 @@ impl<'a> Version<'a> {
             },
         })
     }
+}
+
+/// Puts the checksum for a place into a record that is laid out.
+pub(crate) fn seal(seed: RecordSeed, (segment, offset): (u32, u64), bytes: &mut [u8]) {
+    let checksum = XxHash3_64::oneshot_with_seed(seed.at(segment, offset), &bytes[8..]);
+    bytes[..8].copy_from_slice(&checksum.to_le_bytes());
 }
 
 /// Bytes to fetch for a record whose locator has this class: all of it, and an eighth too much at

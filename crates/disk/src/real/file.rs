@@ -3,11 +3,18 @@
 //! Invariants:
 //! - Every call names its offset; the file position is never used.
 //! - Only regular files are opened: reading a pipe or a device would not be by position.
+//! - Direct writes go through a descriptor of their own, so that all else can have any length and
+//!   place. The kernel keeps the page cache in step. Where it cannot be had, or a write is refused
+//!   through it, the bytes go through the page cache.
 
 use std::{
     fs, io,
-    os::unix::fs::{FileExt, OpenOptionsExt},
+    os::{
+        fd::{AsRawFd, RawFd},
+        unix::fs::{FileExt, OpenOptionsExt},
+    },
     path::{Path, PathBuf},
+    sync::OnceLock,
 };
 
 use rustix::{
@@ -16,7 +23,7 @@ use rustix::{
 };
 
 use super::network::is_on_network;
-use crate::{Access, DiskFile, Error, Mapping, file::fill};
+use crate::{Access, DiskFile, Error, Mapping, aligned::assert_direct, file::fill};
 
 /// Largest file that is copied where it cannot be mapped.
 const COPY_BYTES_MAX: u64 = 256 << 20;
@@ -26,13 +33,16 @@ const COPY_BYTES_MAX: u64 = 256 << 20;
 pub(super) struct RealFile {
     file: fs::File,
     path: PathBuf,
+    access: Access,
+    /// For direct writes, once they are expected and if there can be any.
+    direct: OnceLock<Option<fs::File>>,
 }
 
 impl RealFile {
     pub(super) fn create(path: &Path) -> Result<Self, Error> {
         let created = fs::File::options().read(true).write(true).create_new(true).open(path);
         match created {
-            Ok(file) => Ok(Self { file, path: path.to_path_buf() }),
+            Ok(file) => Ok(Self::of(file, path, Access::ReadWrite)),
             Err(source) if source.kind() == io::ErrorKind::AlreadyExists => {
                 Err(Error::Exists { path: path.to_path_buf() })
             }
@@ -49,12 +59,16 @@ impl RealFile {
             .custom_flags(flags)
             .open(path)
             .map_err(|source| Error::new(path, "open", source))?;
-        let opened = Self { file, path: path.to_path_buf() };
+        let opened = Self::of(file, path, access);
         if !opened.metadata()?.is_file() {
             let source = io::Error::new(io::ErrorKind::InvalidInput, "not a regular file");
             return Err(Error::new(path, "open", source));
         }
         Ok(opened)
+    }
+
+    fn of(file: fs::File, path: &Path, access: Access) -> Self {
+        Self { file, path: path.to_path_buf(), access, direct: OnceLock::new() }
     }
 
     fn metadata(&self) -> Result<fs::Metadata, Error> {
@@ -79,6 +93,27 @@ impl DiskFile for RealFile {
         self.file
             .write_all_at(bytes, offset)
             .map_err(|source| Error::at(&self.path, "write", offset, source))
+    }
+
+    fn expect_direct_writes(&self) {
+        if self.access == Access::ReadWrite {
+            self.direct.get_or_init(|| open_direct(&self.file).ok());
+        }
+    }
+
+    fn write_direct_at(&self, offset: u64, bytes: &[u8]) -> Result<(), Error> {
+        assert_direct(offset, bytes);
+        let Some(Some(direct)) = self.direct.get() else { return self.write_at(offset, bytes) };
+        match direct.write_all_at(bytes, offset) {
+            // Some file systems open a file so and then want larger blocks, or do not write so.
+            Err(source) if is_refused(&source) => self.write_at(offset, bytes),
+            written => written.map_err(|source| Error::at(&self.path, "write", offset, source)),
+        }
+    }
+
+    fn raw_fds(&self) -> Vec<RawFd> {
+        let direct = self.direct.get().into_iter().flatten();
+        [&self.file].into_iter().chain(direct).map(AsRawFd::as_raw_fd).collect()
     }
 
     fn truncate(&self, bytes: u64) -> Result<(), Error> {
@@ -129,11 +164,65 @@ impl DiskFile for RealFile {
     }
 }
 
+/// Opens the same file, whatever its name is by now, past the page cache.
+fn open_direct(file: &fs::File) -> io::Result<fs::File> {
+    let flags = i32::try_from(OFlags::DIRECT.bits()).expect("open flags are an int");
+    let same = format!("/proc/self/fd/{}", file.as_raw_fd());
+    fs::File::options().write(true).custom_flags(flags).open(same)
+}
+
+/// Whether a direct write was refused for being one.
+fn is_refused(error: &io::Error) -> bool {
+    matches!(Errno::from_io_error(error), Some(Errno::INVAL | Errno::OPNOTSUPP))
+}
+
 #[cfg(test)]
 mod tests {
     use rustix::fs::{CWD, FileType, Mode, mknodat};
 
     use super::*;
+    use crate::{AlignedBuffer, DIRECT_BYTES};
+
+    #[test]
+    fn direct_writes_have_a_descriptor_of_their_own_and_go_on_where_they_are_refused() {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let path = folder.path().join("file");
+        let mut file = RealFile::create(&path).expect("created");
+        assert_eq!(file.raw_fds(), [file.file.as_raw_fd()]);
+        // The name is of no account.
+        fs::rename(&path, folder.path().join("renamed")).expect("renamed");
+        file.expect_direct_writes();
+        let is_direct = file.direct.get().expect("asked for").is_some();
+        assert_eq!(file.raw_fds().len(), 1 + usize::from(is_direct));
+        let mut buffer = AlignedBuffer::new(2 * DIRECT_BYTES).expect("memory");
+        buffer.fill(1);
+        file.write_direct_at(0, &buffer).expect("written");
+        buffer.fill(2);
+        let opened = |path| Some(fs::File::options().write(true).open(path).expect("opened"));
+        // It wants a number: the answer is the one of file systems that do not write directly.
+        file.direct = OnceLock::from(opened("/proc/self/oom_score_adj"));
+        file.write_direct_at(4096, &buffer).expect("written the other way");
+        assert_eq!(file.bytes().expect("a size"), 3 * 4096);
+        file.direct = OnceLock::from(opened("/dev/full"));
+        let error = file.write_direct_at(8192, &buffer).expect_err("it is full");
+        assert!(error.to_string().contains("at byte 8192"), "{error}");
+        let mut content = vec![0; 3 * 4096];
+        assert_eq!(file.read_at(0, &mut content).expect("read"), content.len());
+        assert!(content[..4096].iter().all(|byte| *byte == 1));
+        assert!(content[4096..].iter().all(|byte| *byte == 2));
+    }
+
+    #[test]
+    fn only_a_refusal_of_direct_writes_is_one() {
+        for (error, refused) in [
+            (Errno::INVAL, true),
+            (Errno::OPNOTSUPP, true),
+            (Errno::NOSPC, false),
+            (Errno::IO, false),
+        ] {
+            assert_eq!(is_refused(&io::Error::from(error)), refused, "{error}");
+        }
+    }
 
     #[test]
     fn a_pipe_that_nobody_writes_is_refused_and_not_waited_for() {

@@ -1,4 +1,4 @@
-//! Memory for reads: one anonymous mapping, in huge pages where the kernel has them.
+//! Memory for reads and direct writes: one anonymous mapping, in huge pages where the kernel has them.
 //!
 //! A request to a disk names a bounded number of stretches of memory. A chunk in pages of 4 KiB is
 //! hundreds of stretches and may be cut into several requests; in a huge page it is one. Direct
@@ -17,7 +17,7 @@ const HUGE_PAGE_BYTES: usize = 2 << 20;
 
 /// Zeroed memory of this process alone, aligned to a page, from 1 MiB on to a huge page.
 #[derive(Debug)]
-pub(super) struct Memory {
+pub(crate) struct Memory {
     mapping: NonNull<u8>,
     mapped_bytes: usize,
     /// Where the memory starts in the mapping.
@@ -30,7 +30,7 @@ unsafe impl Send for Memory {}
 
 impl Memory {
     /// Maps `bytes` bytes, at least one.
-    pub(super) fn map(bytes: usize) -> io::Result<Self> {
+    pub(crate) fn map(bytes: usize) -> io::Result<Self> {
         let huge = bytes >= HUGE_PAGE_BYTES / 2;
         // A huge page more than needed, so that one can start at an aligned address. What is not
         // touched costs nothing.
@@ -62,7 +62,7 @@ impl Memory {
     }
 
     /// All of it.
-    pub(super) fn bytes_mut(&mut self) -> &mut [u8] {
+    pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
         // SAFETY: mapped, initialised (zeroed by the kernel), and borrowed as long as the slice.
         unsafe { slice::from_raw_parts_mut(self.address(0, self.bytes), self.bytes) }
     }
@@ -72,7 +72,7 @@ impl Memory {
     /// # Safety
     ///
     /// Nobody, the kernel included, writes there as long as the slice lives.
-    pub(super) unsafe fn part(&self, start: usize, count: usize) -> &[u8] {
+    pub(crate) unsafe fn part(&self, start: usize, count: usize) -> &[u8] {
         let address = self.address(start, count);
         // SAFETY: inside the mapping, initialised, and by the caller's word not written.
         unsafe { slice::from_raw_parts(address, count) }

@@ -5,12 +5,13 @@
 
 use std::sync::Arc;
 
-use icecore_disk::DiskFile;
-
 use crate::{
     Error, Extent,
-    bulk::{BulkFile, SessionState},
-    extents::{Layout, stream::ExtentStream},
+    bulk::{
+        SessionState,
+        stream::{BUFFER_BYTES, SegmentStream},
+    },
+    extents::Layout,
     format::{BLOCK_BYTES, walk::align},
 };
 
@@ -18,10 +19,7 @@ use crate::{
 #[derive(Debug)]
 pub struct BulkSegment {
     session: Arc<SessionState>,
-    id: u32,
-    file: Arc<dyn DiskFile>,
-    /// Where the next extent could start.
-    end: u64,
+    stream: SegmentStream,
 }
 
 /// An extent of a bulk session that is being written; its size need not be known. Dropped before
@@ -30,14 +28,14 @@ pub struct BulkSegment {
 pub struct BulkExtent<'a> {
     segment: &'a mut BulkSegment,
     start: u64,
-    stream: ExtentStream,
 }
 
 impl BulkSegment {
     pub(super) fn begin(session: &Arc<SessionState>) -> Result<Self, Error> {
         let (id, file) = session.create_file()?;
-        session.files().segments += 1;
-        Ok(Self { session: Arc::clone(session), id, file, end: BLOCK_BYTES })
+        let stream = SegmentStream::new(id, file, BUFFER_BYTES)?;
+        session.files().writers += 1;
+        Ok(Self { session: Arc::clone(session), stream })
     }
 
     /// Writes an extent.
@@ -57,43 +55,37 @@ impl BulkSegment {
     /// As [`Self::append_extent`].
     pub fn begin_extent(&mut self, expected_bytes: u64) -> Result<BulkExtent<'_>, Error> {
         let options = &self.session.shared.options;
-        let start = align(self.end, options.extent_alignment);
+        let start = align(self.stream.end(), options.extent_alignment);
         let end = Layout::of(start, expected_bytes).map(|layout| layout.end);
-        if self.end > BLOCK_BYTES && end.is_none_or(|end| end > options.data_segment_bytes_max) {
-            (self.id, self.file) = self.session.create_file()?;
-            self.end = BLOCK_BYTES;
+        let is_full = end.is_none_or(|end| end > options.data_segment_bytes_max);
+        if self.stream.end() > BLOCK_BYTES && is_full {
+            let (id, file) = self.session.create_file()?;
+            self.stream.change_file(id, file);
         }
-        let start = align(self.end, self.session.shared.options.extent_alignment);
-        let stream = ExtentStream::new(Arc::clone(&self.file), self.id, start);
-        Ok(BulkExtent { segment: self, start, stream })
+        let start = align(self.stream.end(), self.session.shared.options.extent_alignment);
+        self.stream.begin(start);
+        Ok(BulkExtent { segment: self, start })
     }
 }
 
 impl Drop for BulkSegment {
     fn drop(&mut self) {
-        self.session.files().segments -= 1;
-    }
-}
-
-impl SessionState {
-    /// A new file of the session, which the session knows from here on.
-    fn create_file(&self) -> Result<(u32, Arc<dyn DiskFile>), Error> {
-        // Under the lock: a session that ends removes every file that it ever has.
-        let mut files = self.files();
-        if files.has_ended {
-            return Err(Error::Unfit { what: "the bulk session has ended" });
-        }
-        self.shared.watermarks.check()?;
-        let (id, file) = self.shared.create_data_file(self.session.id)?;
-        files.files.push(BulkFile { id, file: Arc::clone(&file), bytes: BLOCK_BYTES });
-        Ok((id, file))
+        self.session.files().writers -= 1;
     }
 }
 
 impl BulkExtent<'_> {
     /// Where the next byte will lie: data segment and offset.
     pub fn position(&self) -> (u32, u64) {
-        (self.segment.id, self.start + self.stream.bytes())
+        (self.segment.stream.segment(), self.segment.stream.position())
+    }
+
+    fn check_room(&self, bytes: usize) -> Result<(), Error> {
+        let bytes = self.segment.stream.position() - self.start + bytes as u64;
+        match Layout::of(self.start, bytes) {
+            Some(_) => Ok(()),
+            None => Err(Error::Unfit { what: "an extent ends before 32 GiB of its segment" }),
+        }
     }
 
     /// Takes the next bytes. After an error the same bytes can be given again.
@@ -101,10 +93,30 @@ impl BulkExtent<'_> {
     /// # Errors
     /// What the disk said; [`Error::Unfit`] when the segment would exceed 32 GiB.
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        if Layout::of(self.start, self.stream.bytes() + bytes.len() as u64).is_none() {
-            return Err(Error::Unfit { what: "an extent ends before 32 GiB of its segment" });
-        }
-        Ok(self.stream.write(bytes)?)
+        self.check_room(bytes.len())?;
+        Ok(self.segment.stream.write(bytes)?)
+    }
+
+    /// Room in one piece for the next bytes, to be filled and then taken with [`Self::commit`]: so
+    /// they are not copied. What is there is of no account. The room lies at [`Self::position`].
+    ///
+    /// # Errors
+    /// As [`Self::write`].
+    pub fn space(&mut self, bytes: usize) -> Result<&mut [u8], Error> {
+        self.check_room(bytes)?;
+        Ok(self.segment.stream.room(bytes)?)
+    }
+
+    /// Takes the first bytes of the room that [`Self::space`] gave. After an error it can be tried
+    /// again.
+    ///
+    /// # Errors
+    /// What the disk said, where the room was larger than the buffer of about 2 MiB.
+    ///
+    /// # Panics
+    /// When the room was smaller.
+    pub fn commit(&mut self, bytes: usize) -> Result<(), Error> {
+        Ok(self.segment.stream.commit(bytes)?)
     }
 
     /// The extent, for the batch that adopts it.
@@ -112,12 +124,9 @@ impl BulkExtent<'_> {
     /// # Errors
     /// What the disk said.
     pub fn finish(self) -> Result<Extent, Error> {
-        let layout = Layout::of(self.start, self.stream.bytes()).expect("checked when written");
-        let extent = self.stream.finish()?;
-        self.segment.end = layout.end;
-        let mut files = self.segment.session.files();
-        let file = files.files.iter_mut().find(|file| file.id == self.segment.id);
-        file.expect("the session knows its files").bytes = layout.end;
+        let stream = &mut self.segment.stream;
+        let extent = stream.finish()?;
+        self.segment.session.has_extent(stream.segment(), stream.end());
         Ok(extent)
     }
 }

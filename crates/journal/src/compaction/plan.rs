@@ -54,7 +54,7 @@ impl Shared {
             return Ok(ids.into_iter().collect());
         }
         let mut adopted: BTreeMap<u32, Adopted> = BTreeMap::new();
-        self.visit_adopted(|event, extent, place| {
+        self.visit_adopted(None, |event, extent, place| {
             if let (Place::In(located), false) = (place, is_own(event)) {
                 let in_segment = adopted.entry(located.segment).or_default();
                 let bytes = Layout::of(located.offset, located.bytes);
@@ -97,7 +97,7 @@ impl Shared {
         rule: &CompactionRule<'_>,
     ) -> Result<Live, Error> {
         let mut live = Live::new();
-        self.visit_adopted(|event, extent, place| {
+        self.visit_adopted(Some(ids), |event, extent, place| {
             let (located, fate) = match place {
                 // What an earlier compaction dropped stays so for whoever asks.
                 Place::DroppedIn(segment) if ids.contains(&segment) => (*extent, ExtentFate::Drop),
@@ -123,16 +123,25 @@ impl Shared {
         Ok(live)
     }
 
-    /// Shows every extent that an event has adopted, and where it lies now. Nobody else moves any
-    /// meanwhile.
+    /// Shows every extent that an event has adopted, and where it lies now; of some segments, only
+    /// those that can lie there. Nobody else moves any meanwhile.
     fn visit_adopted(
         self: &Arc<Self>,
+        only: Option<&[u32]>,
         mut visit: impl FnMut(&Event, &Extent, Place) -> Result<(), Error>,
     ) -> Result<(), Error> {
         let data = Arc::clone(&self.catalog().data);
+        // Without looking into directories: there can be many, and long ones.
+        let may_lie_in = |ids: &[u32], extent: &Extent| {
+            let is_chosen = |id: &u32| ids.contains(id);
+            is_chosen(&extent.segment) || data.replaced_by(extent.segment).iter().any(is_chosen)
+        };
         for event in self.history.scan(Query::new(By::Sequence))? {
             let event = event?;
             for extent in event.extents() {
+                if only.is_some_and(|ids| !may_lie_in(ids, &extent)) {
+                    continue;
+                }
                 visit(&event, &extent, data.place_of(&*self.disk, &self.folder, &extent)?)?;
             }
         }

@@ -35,6 +35,11 @@ pub enum ControlError {
         /// What is wrong.
         what: &'static str,
     },
+    /// This process may only read the page.
+    #[error(
+        "the control page cannot be written to, so nothing can be pinned; give this process the right to write to the journal's file `control`"
+    )]
+    ReadOnly,
     /// All places for pins are taken.
     #[error("all {max} pins are taken; wait until a reader ends or its lease does")]
     PinsFull {

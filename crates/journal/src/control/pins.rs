@@ -45,6 +45,10 @@ pub(crate) const PINS_MAX: usize = if cfg!(loom) { 2 } else { 100 };
 /// The longest lease: one day. A longer one in the table is no lease.
 pub(crate) const LEASE_NANOSECONDS_MAX: u64 = 24 * 3600 * 1_000_000_000;
 
+/// Values from here on mean what the journal's owner says; those below are numbers of manifests,
+/// whose files are kept.
+pub(crate) const OWN_VALUES: u64 = 1 << 63;
+
 /// How long a claim may take, by the writer's clock. It is three stores.
 pub(super) const CLAIM_NANOSECONDS_MAX: u64 = 10 * 1_000_000_000;
 

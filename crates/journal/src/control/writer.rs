@@ -16,7 +16,7 @@ use crate::layer::{Ordering, Page, Word};
 use crate::primitives::{Mutex, MutexGuard};
 
 use super::{
-    CATALOG, ControlError, Frontier, GROUP_WORDS, HEARTBEAT, Pin, RESERVED, SEQUENCE,
+    CATALOG, ControlError, Frontier, GROUP_WORDS, HEARTBEAT, Pin, PinHandle, RESERVED, SEQUENCE,
     WriterIdentity, group, pack, pins,
 };
 
@@ -89,6 +89,14 @@ impl<P: Page> ControlWriter<P> {
         is_alive: &dyn Fn(ProcessIdentity) -> bool,
     ) -> Result<Vec<Pin>, ControlError> {
         self.state().pins.live(self.page.words(), now, is_alive)
+    }
+
+    /// Pins in the writer's own process, as a reader does.
+    pub(crate) fn pin(&self, value: u64, now: u64, lease: u64) -> Result<PinHandle<P>, ControlError>
+    where
+        P: Clone,
+    {
+        pins::pin(&self.page, self.writer.process, value, now, lease)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

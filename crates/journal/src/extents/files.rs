@@ -8,7 +8,7 @@
 
 use std::{
     borrow::Cow,
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     sync::{Arc, OnceLock},
 };
@@ -17,6 +17,7 @@ use icecore_disk::{Access, Disk, DiskFile, Mapping};
 
 use crate::{
     Error,
+    extents::segment_bytes::DataSegmentInfo,
     format::manifest::{DataSegment, Manifest},
     primitives::Mutex,
     segment::data_path,
@@ -25,10 +26,15 @@ use crate::{
 /// Data segments that are open at a time.
 const FILES_OPEN_MAX: usize = 64;
 
+/// Parts of a file up to this long are read without asking first whether it has them.
+const UNASKED_BYTES_MAX: usize = 64 << 10;
+
 /// The data segments of a catalog.
 #[derive(Debug, Default)]
 pub(crate) struct DataSegments {
     listed: BTreeMap<u32, DataSegment>,
+    /// Those that go when nobody reads them any more.
+    retired: BTreeSet<u32>,
     /// The one asked for last comes last.
     open: Mutex<Vec<Arc<ReadFile>>>,
 }
@@ -52,6 +58,7 @@ impl DataSegments {
         let adopted = manifest.data.iter().filter(is_adopted);
         Self {
             listed: adopted.map(|segment| (segment.id, segment.clone())).collect(),
+            retired: manifest.retired.iter().map(|retired| retired.id).collect(),
             open: Mutex::default(),
         }
     }
@@ -65,6 +72,19 @@ impl DataSegments {
     /// The segments to which the live extents of one were moved; none: it is still in use.
     pub(crate) fn replaced_by(&self, id: u32) -> &[u32] {
         self.listed.get(&id).map_or(&[], |segment| &segment.replaced_by)
+    }
+
+    /// Those that were not rewritten, in order.
+    pub(crate) fn in_use(&self) -> Vec<DataSegmentInfo> {
+        let used = self.listed.values().filter(|segment| {
+            segment.replaced_by.is_empty() && !self.retired.contains(&segment.id)
+        });
+        let info = |segment: &DataSegment| DataSegmentInfo {
+            id: segment.id,
+            bytes: segment.bytes,
+            is_sealed: segment.is_sealed,
+        };
+        used.map(info).collect()
     }
 
     /// How many bytes a sealed segment has.
@@ -100,22 +120,14 @@ impl DataSegments {
 impl ReadFile {
     /// Bytes of the segment.
     pub(crate) fn read(&self, offset: u64, bytes: u64) -> Result<Cow<'_, [u8]>, Error> {
-        let ends = || self.corrupt(offset, "a data segment ends within an extent");
+        let ends = || ends_within(&self.path, offset);
         let range = usize::try_from(offset).ok().zip(usize::try_from(bytes).ok());
         let (start, length) = range.ok_or_else(ends)?;
         let end = start.checked_add(length).ok_or_else(ends)?;
         if self.is_sealed {
             return self.mapping()?.get(start..end).map(Cow::Borrowed).ok_or_else(ends);
         }
-        // What the file does not have is not made room for.
-        if end as u64 > self.file.bytes()? {
-            return Err(ends());
-        }
-        let mut content = vec![0; length];
-        match self.file.read_at(offset, &mut content)? == length {
-            true => Ok(Cow::Owned(content)),
-            false => Err(ends()),
-        }
+        read_positioned(&*self.file, &self.path, offset, length).map(Cow::Owned)
     }
 
     fn mapping(&self) -> Result<&Mapping, Error> {
@@ -129,5 +141,33 @@ impl ReadFile {
 
     pub(crate) fn corrupt(&self, offset: u64, what: &'static str) -> Error {
         Error::Corrupt { path: self.path.clone(), offset, what }
+    }
+}
+
+pub(crate) fn ends_within(path: &Path, offset: u64) -> Error {
+    Error::Corrupt {
+        path: path.to_path_buf(),
+        offset,
+        what: "a data segment ends within an extent",
+    }
+}
+
+/// Reads a part of a data segment that may still grow.
+pub(crate) fn read_positioned(
+    file: &dyn DiskFile,
+    path: &Path,
+    offset: u64,
+    bytes: usize,
+) -> Result<Vec<u8>, Error> {
+    // What the file does not have is not made room for.
+    let end = offset.checked_add(bytes as u64);
+    let held = if bytes > UNASKED_BYTES_MAX { file.bytes()? } else { u64::MAX };
+    if end.is_none_or(|end| end > held) {
+        return Err(ends_within(path, offset));
+    }
+    let mut content = vec![0; bytes];
+    match file.read_at(offset, &mut content)? == bytes {
+        true => Ok(content),
+        false => Err(ends_within(path, offset)),
     }
 }

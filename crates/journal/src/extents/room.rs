@@ -18,7 +18,9 @@ use icecore_disk::DiskFile;
 
 use crate::{
     Error,
-    extents::{DATA_SEGMENT_BYTES_END, Layout, files::DataSegments},
+    extents::{
+        DATA_SEGMENT_BYTES_END, Layout, files::DataSegments, segment_bytes::DataSegmentInfo,
+    },
     format::{
         BLOCK_BYTES,
         manifest::{DataSegment, Manifest},
@@ -79,6 +81,17 @@ impl DataRoom {
         let state = self.state();
         let segment = state.open.iter().chain(&state.full).find(|segment| segment.id == id)?;
         Some(segment.end.load(Ordering::Relaxed))
+    }
+
+    /// The segments, in no order.
+    pub(crate) fn segments(&self) -> Vec<DataSegmentInfo> {
+        let state = self.state();
+        let info = |segment: &Arc<DataFile>| DataSegmentInfo {
+            id: segment.id,
+            bytes: segment.end.load(Ordering::Relaxed),
+            is_sealed: false,
+        };
+        state.open.iter().chain(&state.full).map(info).collect()
     }
 
     /// Gives no more room in the open segment.

@@ -16,6 +16,7 @@ use std::{collections::HashMap, path::PathBuf, sync::Weak};
 
 use crate::{
     Error,
+    control::OWN_VALUES,
     format::manifest::Retired,
     journal::Shared,
     primitives::MutexGuard,
@@ -53,7 +54,8 @@ impl Shared {
             return Ok(());
         }
         let pins = self.control.live_pins(self.disk.now(), &|process| self.disk.is_alive(process));
-        let pinned = pins?.iter().map(|pin| pin.value).min().unwrap_or(number);
+        let files = pins?.into_iter().map(|pin| pin.value).filter(|value| *value < OWN_VALUES);
+        let pinned = files.min().unwrap_or(number);
         let is_read = |retired: &Retired| {
             let held = retiring.held.get(&retired.id);
             pinned < retired.number || held.is_some_and(|held| held.strong_count() > 0)

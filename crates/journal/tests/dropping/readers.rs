@@ -35,7 +35,7 @@ fn a_pin_of_another_process_keeps_the_files_of_its_catalog() {
     let other = disk.with_process(77, 1);
     let reader = Reader::open_on(Arc::new(other), Path::new(FOLDER)).expect("opened");
     // The reader's catalog is at most as new as the pinned number says.
-    let pin = reader.pin(1, 3_600_000_000_000).expect("pinned");
+    let pin = reader.pin_files(3_600_000_000_000).expect("pinned");
     journal.drop_events(&DropRule::new("all")).expect("dropped");
     for name in &names {
         assert!(chain_files(&disk).contains(name), "{name} is pinned");

@@ -20,15 +20,22 @@ fn begin(disk: &SimulatedDisk) -> (Journal, Extent) {
     (journal, extent)
 }
 
+/// Files that are made and not written to.
+const UNUSED: usize = 2;
+
 /// Two segments with two extents each; with 256 KiB to a segment they fit.
 fn write(session: &BulkSession) -> Result<Vec<Extent>, Error> {
     let mut extents = Vec::new();
-    for half in 0..2 {
-        let mut segment = session.segment()?;
-        for seed in half * 2..half * 2 + 2 {
-            extents.push(segment.append_extent(&content(seed, EXTENT_BYTES))?);
-        }
+    let mut segment = session.segment()?;
+    for seed in 0..2 {
+        extents.push(segment.append_extent(&content(seed, EXTENT_BYTES))?);
     }
+    let mut writer = session.writer(1 + UNUSED)?;
+    for seed in 2..4 {
+        writer.write(&content(seed, EXTENT_BYTES))?;
+        writer.end_extent()?;
+    }
+    extents.extend(writer.finish()?);
     Ok(extents)
 }
 
@@ -87,7 +94,9 @@ fn check(journal: &Journal, first: &Extent, disk: &SimulatedDisk) -> bool {
         (false, [] | [reserved::BULK_BEGUN] | [reserved::BULK_BEGUN, reserved::BULK_ABORTED]) => {}
         other => panic!("{other:?}"),
     }
-    if !is_adopted {
+    if is_adopted {
+        assert_eq!(data_files(disk).len(), 1 + 2, "what was not written to is gone");
+    } else {
         // A file whose header was lost names no session: it is known, and garbage.
         for path in data_files(disk).iter().skip(1) {
             let content = disk.read_file(path);
@@ -124,7 +133,7 @@ fn a_session_that_is_dropped_or_aborted_leaves_nothing_but_events() {
     let before = data_files(&disk);
     let session = journal.begin_bulk().expect("begun");
     write(&session).expect("written");
-    assert_eq!(data_files(&disk).len(), before.len() + 2);
+    assert_eq!(data_files(&disk).len(), before.len() + 2 + UNUSED);
     session.abort().expect("aborted");
     assert_eq!(data_files(&disk), before);
     assert!(!check(&journal, &first, &disk));
@@ -251,7 +260,7 @@ fn only_files_of_the_session_are_removed_and_others_are_reported() {
     let journal = open(&machine);
     let unknown = ["data-00009999.seg", "notes"].map(String::from).to_vec();
     assert_eq!(journal.recovery().unknown_files, unknown);
-    assert_eq!(journal.recovery().removed_files.len(), 2);
+    assert_eq!(journal.recovery().removed_files.len(), 2 + UNUSED);
     let left = data_files(&machine);
     assert_eq!(left.len(), 2, "the adopted one and the foreign one: {left:?}");
     assert!(!is_adopted(&journal));
@@ -274,6 +283,6 @@ fn a_session_that_outlives_its_journal_is_aborted_by_the_next_open() {
     let journal = open(&disk);
     drop(session);
     assert!(journal.recovery().was_clean);
-    assert_eq!(journal.recovery().removed_files.len(), 2);
+    assert_eq!(journal.recovery().removed_files.len(), 2 + UNUSED);
     assert!(!check(&journal, &first, &disk));
 }

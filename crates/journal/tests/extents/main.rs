@@ -2,8 +2,10 @@
 
 mod bulk;
 mod faults;
+mod segments;
 mod threads;
 mod values;
+mod writers;
 
 use std::sync::Arc;
 

@@ -1,0 +1,274 @@
+//! From the tail to runs: what became final since the last flush (rule R15).
+//!
+//! 1. What is to be flushed is decided under the mirror's lock: all final slots that no run holds.
+//! 2. Their versions are sorted and written to a pair of delta runs for each window that they lie in
+//!    (there can be two when an archive was restored since), without any lock that writers need. The
+//!    chain is made durable meanwhile: runs only hold what is.
+//! 3. The next state has the new runs, and a tail without what is in them. Views keep the one before.
+//! 4. The run set is written. Should the process end before, the next open reads the same versions
+//!    from the chain again.
+//!
+//! What it does *not* do: merge runs (see `merging`).
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use icecore_journal::Digest;
+use icecore_types::{Hash, Slot};
+
+use crate::{
+    Error, SlotId, SlotState,
+    events::List,
+    locator::SizeClass,
+    run::{BY_OWNER, BY_PUBKEY, Row, RunHeader, RunInfo, RunKind, RunWriter, SlotCommit},
+    run_set::{
+        NodeEntry, PairEntry, RunEntry, RunPair, RunSet, SetFile, Window, run_path, runs_folder,
+    },
+    shared::{Mirror, Shared, State, owner_key},
+    tail::{SlotIndex, TailVersion},
+};
+
+/// Final slots of one window that are to be flushed.
+#[derive(Debug)]
+struct Due {
+    window: usize,
+    after: Slot,
+    /// By index.
+    slots: BTreeMap<SlotIndex, DueSlot>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct DueSlot {
+    id: SlotId,
+    number: Slot,
+    event: u64,
+}
+
+impl Due {
+    fn to(&self) -> Slot {
+        self.slots.values().map(|slot| slot.number).max().expect("there is a slot")
+    }
+
+    fn commits(&self) -> Vec<SlotCommit> {
+        let mut commits: Vec<_> = self
+            .slots
+            .values()
+            .map(|slot| SlotCommit { slot: slot.number, sequence: slot.event })
+            .collect();
+        commits.sort_unstable_by_key(|commit| commit.slot);
+        commits
+    }
+}
+
+impl Shared {
+    /// Flushes everything that is final.
+    pub(crate) fn flush(&self) -> Result<(), Error> {
+        let _keeping = self.keeping.lock().expect("nobody panics while keeping");
+        self.flush_kept()
+    }
+
+    /// The same, by whoever keeps.
+    pub(crate) fn flush_kept(&self) -> Result<(), Error> {
+        let due = self.due();
+        if due.is_empty() {
+            return Ok(());
+        }
+        self.sync()?;
+        let state = self.state();
+        let mut pairs = Vec::new();
+        for due in &due {
+            pairs.push((due.window, self.write_delta(&state, due)?));
+        }
+        self.disk.sync_folder(&runs_folder(&self.folder))?;
+        {
+            let mut mirror = self.mirror();
+            let before = self.state();
+            let mut windows = before.runs.windows.clone();
+            for (window, pair) in pairs {
+                windows[window].deltas.push(pair);
+            }
+            for due in &due {
+                for slot in due.slots.values() {
+                    if let Some(node) = mirror.tree.get_mut(slot.id) {
+                        node.is_flushed = true;
+                    }
+                }
+            }
+            self.purge(&mut mirror);
+            self.next_state(&mirror, &before, windows, &[]);
+        }
+        self.save_set()
+    }
+
+    /// What is final and in no run, by window.
+    fn due(&self) -> Vec<Due> {
+        let mirror = self.mirror();
+        let windows = &self.state().runs.windows;
+        let mut due: BTreeMap<usize, Due> = BTreeMap::new();
+        for node in mirror.tree.nodes() {
+            if node.state != SlotState::Rooted || node.is_flushed {
+                continue;
+            }
+            // The node of a later base point is flushed; so its window is the one it was built on.
+            let window = windows.iter().rposition(|window| window.first() < node.number);
+            let window = window.expect("a slot is built on a base point");
+            let after = windows[window].flushed_to();
+            let event = node.event.expect("a final slot is complete");
+            due.entry(window)
+                .or_insert_with(|| Due { window, after, slots: BTreeMap::new() })
+                .slots
+                .insert(node.index, DueSlot { id: node.id, number: node.number, event });
+        }
+        due.into_values().collect()
+    }
+
+    fn write_delta(&self, state: &State, due: &Due) -> Result<RunPair, Error> {
+        let mut versions: Vec<TailVersion> = Vec::new();
+        state.tail.for_each(|version| {
+            if due.slots.contains_key(&version.slot) {
+                versions.push(*version);
+            }
+        });
+        let number = |version: &TailVersion| due.slots[&version.slot].number;
+        versions.sort_unstable_by_key(|version| (version.key, u64::MAX - number(version)));
+        let kind = RunKind::Delta { after: due.after };
+        let rows = versions.len() as u64;
+        let mut writer = self.run_writer::<BY_PUBKEY>(kind, due.to(), rows)?;
+        for version in &versions {
+            let (slot, locator) = (number(version), version.locator);
+            writer.push(&Row { key: version.key.0, slot, locator })?;
+        }
+        let by_pubkey = writer.finish(due.commits().into_iter().map(Ok))?;
+        let by_owner = match self.owner_order {
+            false => None,
+            true => {
+                let rows = self.owner_rows(state, &versions, number)?;
+                let mut writer = self.run_writer::<BY_OWNER>(kind, due.to(), rows.len() as u64)?;
+                rows.iter().try_for_each(|row| writer.push(row))?;
+                Some(writer.finish([])?)
+            }
+        };
+        let entry = PairEntry {
+            after: Some(due.after),
+            to: due.to(),
+            by_pubkey: RunEntry::from(by_pubkey),
+            by_owner: by_owner.map(RunEntry::from),
+        };
+        RunPair::open(&*self.disk, &self.folder, self.identity, &entry)
+    }
+
+    /// The rows of the second order: where live versions are, and which accounts left which owner.
+    fn owner_rows(
+        &self,
+        state: &State,
+        versions: &[TailVersion],
+        number: impl Fn(&TailVersion) -> Slot,
+    ) -> Result<Vec<Row<BY_OWNER>>, Error> {
+        let mut rows = Vec::with_capacity(versions.len());
+        for version in versions {
+            let slot = number(version);
+            let locator = version.locator;
+            if locator.class() != SizeClass::TOMBSTONE {
+                rows.push(Row { key: owner_key(&version.owner, &version.key), slot, locator });
+            }
+            if version.has_previous_owner {
+                let previous = self.record(&state.runs.segments, locator, |version| {
+                    *version.previous_owner.expect("the tail says that it has one")
+                })?;
+                let locator = locator.with_class(SizeClass::DEPARTURE);
+                rows.push(Row { key: owner_key(&previous, &version.key), slot, locator });
+            }
+        }
+        rows.sort_unstable_by_key(|row| (row.key, u64::MAX - row.slot));
+        Ok(rows)
+    }
+
+    /// Begins a run.
+    pub(crate) fn run_writer<const K: usize>(
+        &self,
+        kind: RunKind,
+        to: Slot,
+        rows_max: u64,
+    ) -> Result<RunWriter<K>, Error> {
+        let id = self.take_run_id();
+        let path = run_path(&self.folder, id);
+        let (sequence, digest) = self.chain_end()?;
+        let header = RunHeader { id, kind, to, sequence, digest };
+        RunWriter::create(&*self.disk, &path, self.identity, header, rows_max)
+    }
+
+    /// The last event that is durable, and its digest.
+    pub(crate) fn chain_end(&self) -> Result<(u64, Digest), Error> {
+        let last = self.history.durable_end().saturating_sub(1);
+        Ok((last, self.history.read(last)?.digest()))
+    }
+
+    /// Makes the next state: these windows, and what of the tail is in none of them. The mirror's lock
+    /// is held: nobody adds to the tail meanwhile.
+    pub(crate) fn next_state(
+        &self,
+        mirror: &Mirror,
+        before: &State,
+        windows: Vec<Window>,
+        without_segments: &[u32],
+    ) {
+        let kept: std::collections::HashSet<SlotIndex> =
+            mirror.tree.nodes().filter(|node| !node.is_flushed).map(|node| node.index).collect();
+        let state = State {
+            tail: before.tail.retained(|version| kept.contains(&version.slot)),
+            runs: RunSet {
+                number: before.runs.number + 1,
+                windows,
+                segments: self.renewed_segments(&before.runs.segments, without_segments),
+            },
+        };
+        *self.state.write().expect("nobody panics while holding it") = Arc::new(state);
+    }
+
+    /// Forgets slots that are too far behind the root.
+    fn purge(&self, mirror: &mut Mirror) {
+        mirror.tree.purge(self.options.keep_abandoned_slots);
+    }
+
+    /// Writes the run set that counts now. Whoever calls keeps, or is alone.
+    pub(crate) fn save_set(&self) -> Result<(), Error> {
+        let mut set = {
+            let mirror = self.mirror();
+            let runs = &self.state().runs;
+            SetFile {
+                number: runs.number,
+                covered_end: self.chain().writer()?.progress().accepted,
+                covered_digest: Hash::default(),
+                next_run: self.next_run.load(std::sync::atomic::Ordering::Relaxed),
+                windows: List(runs.windows.iter().map(Window::entry).collect()),
+                nodes: List(mirror.tree.nodes().map(node_entry).collect()),
+                root: mirror.tree.root().map(|root| root.id),
+                gaps: List(mirror.gaps.clone()),
+                horizon: mirror.horizon,
+            }
+        };
+        // What the set says that it covers must not get lost before the set does.
+        self.sync()?;
+        if let Some(last) = set.covered_end.checked_sub(1) {
+            set.covered_digest = Hash(self.history.read(last)?.digest().0);
+        }
+        set.write(&*self.disk, &self.folder)
+    }
+}
+
+fn node_entry(node: &crate::tree::Node) -> NodeEntry {
+    NodeEntry {
+        id: node.id,
+        number: node.number,
+        parent: node.parent,
+        state: match node.state {
+            SlotState::Open => 0,
+            SlotState::Committed => 1,
+            SlotState::Rooted => 2,
+            SlotState::Abandoned => 3,
+            SlotState::Dead => 4,
+        },
+        event: node.event,
+        rooted_by: node.rooted_by,
+        is_flushed: node.is_flushed,
+    }
+}

@@ -1,0 +1,350 @@
+//! A slot that is being written.
+//!
+//! 1. Accounts are gathered ([`BATCH_ACCOUNTS`] of them, or [`BATCH_BYTES`]).
+//! 2. A full batch is looked up: the previous version of each along the fork, all at once (rule R22).
+//!    It goes out of the totals, the new version goes in, and the record is laid out.
+//! 3. When enough records are laid out ([`EXTENT_BYTES`]) they become an extent: only now their places,
+//!    and so their checksums, are known.
+//! 4. The commit adopts the extents (see `commit`). A slot that is dropped before is dead: its extents
+//!    belong to nobody.
+//!
+//! Invariants:
+//! - An account is written once.
+//! - Reads inside the slot see its own writes, then those of its ancestors, whether these are durable
+//!   yet or not.
+//!
+//! What it does *not* do: judge what is written; the gates of the commit do.
+
+use std::{collections::HashMap, sync::Arc};
+
+use icecore_journal::{Batch, EventRef, Extent};
+use icecore_types::{Account, AccountRef, DATA_BYTES_MAX, LatticeHash, Pubkey, Slot};
+
+use crate::{
+    Error, SlotId,
+    bank::StateTotals,
+    events::{Begun, encoded, kind, new_event, stream},
+    record::{Origin, Version, seal, stated_bytes},
+    shared::Shared,
+    sight::Sight,
+    tail::{SlotIndex, TailVersion},
+    tree::Node,
+};
+
+/// Accounts that are looked up together.
+pub(crate) const BATCH_ACCOUNTS: usize = 256;
+
+/// Bytes of data that are gathered before.
+pub(crate) const BATCH_BYTES: usize = 512 << 10;
+
+/// Bytes of an extent, about: one account more can be in it.
+pub(crate) const EXTENT_BYTES: usize = 1 << 20;
+
+/// An account that waits for its batch.
+#[derive(Debug)]
+struct Waiting {
+    pubkey: Pubkey,
+    account: Account,
+}
+
+/// A slot that is being written. Dropped, it is dead.
+#[derive(Debug)]
+pub struct OpenSlot {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) id: SlotId,
+    pub(crate) number: Slot,
+    pub(crate) index: SlotIndex,
+    pub(crate) parent: Node,
+    pub(crate) sight: Sight,
+    /// What is written: where it waits, or where it lies among `versions`.
+    written: HashMap<Pubkey, usize>,
+    waiting: Vec<Waiting>,
+    waiting_bytes: usize,
+    /// Records without checksums, and where in `versions` their rows begin.
+    laid_out: Vec<u8>,
+    sealed_versions: usize,
+    pub(crate) versions: Vec<TailVersion>,
+    pub(crate) extents: Vec<Extent>,
+    pub(crate) sums: Sums,
+    pub(crate) has_ended: bool,
+}
+
+/// What a slot changes in the totals.
+#[derive(Debug, Default)]
+pub(crate) struct Sums {
+    added: LatticeHash,
+    removed: LatticeHash,
+    lamports_added: u128,
+    lamports_removed: u128,
+    accounts_added: u64,
+    accounts_removed: u64,
+    data_added: u64,
+    data_removed: u64,
+}
+
+impl Sums {
+    fn add(&mut self, account: &AccountRef<'_>) {
+        if !account.is_tombstone() {
+            self.lamports_added += u128::from(account.lamports);
+            self.accounts_added += 1;
+            self.data_added += account.data.len() as u64;
+        }
+    }
+
+    fn remove(&mut self, account: &AccountRef<'_>) {
+        if !account.is_tombstone() {
+            self.lamports_removed += u128::from(account.lamports);
+            self.accounts_removed += 1;
+            self.data_removed += account.data.len() as u64;
+        }
+    }
+
+    /// The totals behind the slot; `None` when lamports leave the range of 64 bits.
+    pub(crate) fn after(&self, before: &StateTotals) -> (StateTotals, Option<u64>) {
+        let mut after = before.clone();
+        after.lattice.mix_in(&self.added);
+        after.lattice.mix_out(&self.removed);
+        let lamports = (u128::from(before.capitalization) + self.lamports_added)
+            .checked_sub(self.lamports_removed)
+            .and_then(|lamports| u64::try_from(lamports).ok());
+        after.capitalization = lamports.unwrap_or(0);
+        after.num_accounts =
+            (before.num_accounts + self.accounts_added).saturating_sub(self.accounts_removed);
+        after.total_data_len =
+            (before.total_data_len + self.data_added).saturating_sub(self.data_removed);
+        (after, lamports)
+    }
+}
+
+/// What a lookup says of the version before.
+#[derive(Debug, Clone, Copy, Default)]
+struct Previous {
+    slot: Option<Slot>,
+    /// Of a live version.
+    owner: Option<Pubkey>,
+}
+
+impl Shared {
+    /// Begins a slot.
+    pub(crate) fn begin_slot(
+        self: &Arc<Self>,
+        number: Slot,
+        parent: SlotId,
+    ) -> Result<OpenSlot, Error> {
+        let mut mirror = self.mirror();
+        let parent_node = mirror.tree.check_begin(number, parent)?.clone();
+        let payload = encoded(&Begun { number, parent });
+        let parents =
+            [EventRef::Sequence(parent_node.event.expect("a slot with children is complete"))];
+        let mut event = new_event(stream::SLOTS, kind::BEGUN, &payload, &[]);
+        event.parents = &parents;
+        let ticket = self.append(&Batch::of(&event)?, &Default::default())?;
+        let id = SlotId(ticket.receipt().first_sequence);
+        mirror.tree.begin(id, number, parent)?;
+        let index = mirror.tree.get(id).expect("just begun").index;
+        let sight = self.sight_of(&mirror, parent)?;
+        Ok(OpenSlot {
+            shared: Arc::clone(self),
+            id,
+            number,
+            index,
+            parent: parent_node,
+            sight,
+            written: HashMap::new(),
+            waiting: Vec::new(),
+            waiting_bytes: 0,
+            laid_out: Vec::new(),
+            sealed_versions: 0,
+            versions: Vec::new(),
+            extents: Vec::new(),
+            sums: Sums::default(),
+            has_ended: false,
+        })
+    }
+}
+
+impl OpenSlot {
+    /// The slot's identity.
+    pub fn id(&self) -> SlotId {
+        self.id
+    }
+
+    /// Its number.
+    pub fn number(&self) -> Slot {
+        self.number
+    }
+
+    /// Accounts written so far.
+    pub fn accounts_written(&self) -> u64 {
+        self.written.len() as u64
+    }
+
+    /// Writes an account's final version in this slot; zero lamports close it.
+    ///
+    /// # Errors
+    /// [`Error::WrittenTwice`], [`Error::DataTooLong`]; what reading the version before, or writing
+    /// said. The slot can only be abandoned after an error of the disk.
+    pub fn write(&mut self, account: &AccountRef<'_>) -> Result<(), Error> {
+        let bytes = account.data.len() as u64;
+        let pubkey = *account.pubkey;
+        if bytes > DATA_BYTES_MAX {
+            return Err(Error::DataTooLong { slot: self.number, pubkey, bytes });
+        }
+        let place = self.versions.len() + self.waiting.len();
+        if self.written.insert(pubkey, place).is_some() {
+            return Err(Error::WrittenTwice { slot: self.number, pubkey });
+        }
+        let (pubkey, account) = account.to_owned();
+        self.waiting_bytes += account.data.len();
+        self.waiting.push(Waiting { pubkey, account });
+        if self.waiting.len() >= BATCH_ACCOUNTS || self.waiting_bytes >= BATCH_BYTES {
+            self.take_waiting()?;
+        }
+        Ok(())
+    }
+
+    /// The version that a reader inside the slot sees; `None` when there is none or it is closed.
+    ///
+    /// # Errors
+    /// What reading said.
+    pub fn get(&self, pubkey: &Pubkey) -> Result<Option<Account>, Error> {
+        let live =
+            |account: &AccountRef<'_>| (!account.is_tombstone()).then(|| account.to_owned().1);
+        let Some(place) = self.written.get(pubkey) else {
+            let found =
+                self.sight.find(&self.shared, pubkey, |_, _, version| live(&version.account))?;
+            return Ok(found.flatten());
+        };
+        if let Some(waiting) = place.checked_sub(self.versions.len()) {
+            let Waiting { pubkey, account } = &self.waiting[waiting];
+            return Ok(live(&account.borrowed(pubkey)));
+        }
+        let version = &self.versions[*place];
+        if *place < self.sealed_versions {
+            let segments = &self.sight.state.runs.segments;
+            return self.shared.record(segments, version.locator, |version| live(&version.account));
+        }
+        // It has no place yet: its locator says where it is laid out.
+        let at = usize::try_from(version.locator.offset()).expect("within the buffer");
+        let length = stated_bytes(&self.laid_out[at..]).expect("laid out soundly");
+        let mut record = self.laid_out[at..at + length].to_vec();
+        seal(self.shared.seed(), (0, 0), &mut record);
+        let version =
+            Version::decode(self.shared.seed(), (0, 0), &record).expect("laid out soundly");
+        Ok(live(&version.account))
+    }
+
+    /// What the slot's state would be if nothing more were written: lattice hash, capitalization,
+    /// counts.
+    ///
+    /// # Errors
+    /// As [`Self::write`].
+    pub fn totals(&mut self) -> Result<StateTotals, Error> {
+        self.take_waiting()?;
+        Ok(self.sums.after(&self.parent.totals).0)
+    }
+
+    /// Looks up and lays out what waits.
+    pub(crate) fn take_waiting(&mut self) -> Result<(), Error> {
+        if self.waiting.is_empty() {
+            return Ok(());
+        }
+        let waiting = std::mem::take(&mut self.waiting);
+        self.waiting_bytes = 0;
+        let shared = Arc::clone(&self.shared);
+        let keys: Vec<Pubkey> = waiting.iter().map(|waiting| waiting.pubkey).collect();
+        let mut previous = vec![Previous::default(); keys.len()];
+        let mut removed = shared.summers.lend();
+        let sums = &mut self.sums;
+        self.sight.find_many(&shared, &keys, |place, slot, _, version| {
+            let account = &version.account;
+            removed.add(std::slice::from_ref(account));
+            sums.remove(account);
+            let owner = (!account.is_tombstone()).then_some(*account.owner);
+            previous[place] = Previous { slot: Some(slot), owner };
+        })?;
+        self.sums.removed.mix_in(&removed.finish());
+        shared.summers.give_back(removed);
+        let mut added = shared.summers.lend();
+        for (Waiting { pubkey, account }, previous) in waiting.iter().zip(&previous) {
+            let account = account.borrowed(pubkey);
+            added.add(std::slice::from_ref(&account));
+            self.sums.add(&account);
+            self.lay_out(&account, previous);
+            if self.laid_out.len() >= EXTENT_BYTES {
+                self.write_extent()?;
+            }
+        }
+        self.sums.added.mix_in(&added.finish());
+        shared.summers.give_back(added);
+        Ok(())
+    }
+
+    fn lay_out(&mut self, account: &AccountRef<'_>, previous: &Previous) {
+        // An account that is closed has left its owner, even if the tombstone names the same one.
+        let has_left = |owner: &&Pubkey| account.is_tombstone() || **owner != *account.owner;
+        let version = Version {
+            slot: self.number,
+            origin: match previous.slot {
+                Some(slot) => Origin::Replaces { slot },
+                None => Origin::First,
+            },
+            previous_owner: previous.owner.as_ref().filter(has_left),
+            account: *account,
+        };
+        let at = self.laid_out.len();
+        self.laid_out.resize(at + version.record_bytes(), 0);
+        version.lay_out(&mut self.laid_out[at..]);
+        self.versions.push(TailVersion {
+            key: *account.pubkey,
+            owner: *account.owner,
+            locator: version.locator(0, at as u64),
+            slot: self.index,
+            has_previous_owner: version.previous_owner.is_some(),
+        });
+    }
+
+    /// Gives what is laid out its place.
+    pub(crate) fn write_extent(&mut self) -> Result<(), Error> {
+        if self.laid_out.is_empty() {
+            return Ok(());
+        }
+        let shared = Arc::clone(&self.shared);
+        let chain = shared.chain();
+        let mut writer = chain.writer()?.extent_writer(self.laid_out.len() as u64)?;
+        let (segment, start) = writer.position();
+        let mut records = &mut self.laid_out[..];
+        let mut at = 0;
+        for version in &mut self.versions[self.sealed_versions..] {
+            let length = stated_bytes(records).expect("laid out soundly");
+            let (record, rest) = records.split_at_mut(length);
+            seal(shared.seed(), (segment, start + at), record);
+            version.locator = crate::Locator::new(segment, start + at, version.locator.class());
+            records = rest;
+            at += length as u64;
+        }
+        self.sealed_versions = self.versions.len();
+        writer.write(&self.laid_out)?;
+        self.extents.push(writer.finish()?);
+        self.laid_out.clear();
+        Ok(())
+    }
+
+    /// Gives the slot up: it is dead.
+    ///
+    /// # Errors
+    /// What the journal said; the slot is dead all the same when the store is opened next.
+    pub fn abandon(mut self) -> Result<(), Error> {
+        self.has_ended = true;
+        self.shared.abandon_slots(&[self.id])
+    }
+}
+
+impl Drop for OpenSlot {
+    fn drop(&mut self) {
+        if !self.has_ended {
+            // Nobody is there to hear of an error; the next open records it.
+            let _ = self.shared.abandon_slots(&[self.id]);
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! Runs against maps, with hostile keys and damaged files.

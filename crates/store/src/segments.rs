@@ -1,0 +1,125 @@
+//! Data segments that are open for reading records, found without a lock.
+//!
+//! A table of two levels by segment number; an entry is filled when a segment is first read, and
+//! never changes. What has to change (segments that were sealed since, or are gone) changes by making
+//! the next table out of this one.
+//!
+//! Invariant: what [`Segments::record`] gives has been checked against its place.
+//!
+//! What it does *not* do: decide when a segment may go.
+
+use std::{
+    borrow::Cow,
+    sync::{Arc, OnceLock},
+};
+
+use icecore_journal::{DataSegmentBytes, History};
+
+use crate::{
+    Error,
+    locator::{Locator, SEGMENTS_END},
+    record::{HEADER_BYTES, RecordFault, RecordSeed, Version, stated_bytes},
+};
+
+/// Entries of a part of the table.
+const PART: usize = 1 << 12;
+
+type Entry = OnceLock<Arc<DataSegmentBytes>>;
+
+/// The table.
+pub(crate) struct Segments {
+    parts: Box<[OnceLock<Box<[Entry]>>]>,
+}
+
+impl std::fmt::Debug for Segments {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Segments").finish_non_exhaustive()
+    }
+}
+
+impl Default for Segments {
+    fn default() -> Self {
+        let parts = SEGMENTS_END as usize / PART;
+        Self { parts: (0..parts).map(|_| OnceLock::new()).collect() }
+    }
+}
+
+impl Segments {
+    fn entry(&self, segment: u32) -> &Entry {
+        let (part, place) = (segment as usize / PART, segment as usize % PART);
+        &self.parts[part].get_or_init(|| (0..PART).map(|_| OnceLock::new()).collect())[place]
+    }
+
+    /// Opens a segment, unless it is open.
+    pub(crate) fn open(
+        &self,
+        history: &History,
+        segment: u32,
+    ) -> Result<&Arc<DataSegmentBytes>, Error> {
+        let entry = self.entry(segment);
+        if let Some(open) = entry.get() {
+            return Ok(open);
+        }
+        let opened = history.data_segment(segment)?;
+        // Two who open at once: the one who is late gives its own back.
+        Ok(entry.get_or_init(|| opened))
+    }
+
+    /// The same table without segments that were not sealed when they were opened, and without these.
+    pub(crate) fn renewed(&self, without: &[u32]) -> Self {
+        let renewed = Self::default();
+        for (number, part) in self.parts.iter().enumerate() {
+            for (place, entry) in part.get().into_iter().flatten().enumerate() {
+                let id = u32::try_from(number * PART + place).expect("24 bits");
+                if let Some(open) = entry.get()
+                    && open.is_sealed()
+                    && !without.contains(&id)
+                {
+                    let _ = renewed.entry(id).set(Arc::clone(open));
+                }
+            }
+        }
+        renewed
+    }
+
+    /// Says that a record will be read soon.
+    pub(crate) fn prefetch(&self, history: &History, locator: Locator) -> Result<(), Error> {
+        let bytes = self.open(history, locator.segment())?;
+        if let Some(Cow::Borrowed(header)) =
+            bytes.is_sealed().then(|| bytes.get(locator.offset(), HEADER_BYTES)).transpose()?
+        {
+            icecore_disk::prefetch(header);
+        }
+        Ok(())
+    }
+
+    /// Reads and checks a record.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] when none lies there; [`icecore_journal::Error::SegmentGone`] when the
+    /// segment was rewritten since.
+    pub(crate) fn record<R>(
+        &self,
+        history: &History,
+        seed: RecordSeed,
+        locator: Locator,
+        read: impl FnOnce(&Version<'_>) -> R,
+    ) -> Result<R, Error> {
+        let (segment, offset) = (locator.segment(), locator.offset());
+        let bytes = self.open(history, segment)?;
+        let header = bytes.get(offset, HEADER_BYTES)?;
+        let fault = |fault: RecordFault| Error::Corrupt {
+            path: bytes.path().to_path_buf(),
+            offset,
+            what: match fault {
+                RecordFault::Short => "a record goes beyond its data segment",
+                RecordFault::Checksum => "the checksum of a record does not match",
+                RecordFault::Fields => "a record has fields without a meaning",
+            },
+        };
+        let length = stated_bytes(&header).ok_or_else(|| fault(RecordFault::Checksum))?;
+        let record = bytes.get(offset, length)?;
+        let version = Version::decode(seed, (segment, offset), &record).map_err(fault)?;
+        Ok(read(&version))
+    }
+}
