@@ -6,17 +6,22 @@
 //!
 //! What it does *not* do: read archives.
 
+use std::path::PathBuf;
+
+use icecore_disk::Disk;
 use icecore_journal::{AppendOptions, Batch, BulkSession, Extent};
 use icecore_types::{Hash, Slot};
 
 use crate::{
-    Error, SlotId,
-    bank::BaseFacts,
+    Adopted, Error, Restoring, SlotId, Store,
     events::{BasePoint, encoded, kind, new_event, stream},
-    run::RunInfo,
-    run_set::{PairEntry, RunEntry},
-    shared::{Chain, Shared},
+    run::RunStore,
+    run_set::{PairEntry, RunEntry, run_path, runs_folder},
+    shared::Shared,
 };
+
+/// Extents of a base point behind those of its records: manifest, status cache, verdict.
+const BEHIND_RECORDS: usize = 3;
 
 /// Whether a state can be restored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,16 +32,53 @@ pub enum BaseFit {
     Held,
 }
 
-/// What a base point consists of, written and durable.
-#[derive(Debug)]
-pub(crate) struct BaseParts<'a> {
-    pub(crate) facts: BaseFacts,
-    pub(crate) records: &'a [Extent],
-    pub(crate) manifest: Extent,
-    pub(crate) status_cache: Extent,
-    pub(crate) verdict: Extent,
-    pub(crate) by_pubkey: RunInfo,
-    pub(crate) by_owner: Option<RunInfo>,
+impl Store {
+    /// Whether the state of a slot, with this bank hash, can be restored.
+    ///
+    /// # Errors
+    /// [`Error::BaseRefused`] when the store holds another state of the slot, or only later ones.
+    pub fn check_base(&self, slot: Slot, bank_hash: &Hash) -> Result<BaseFit, Error> {
+        self.shared.check_base(slot, bank_hash)
+    }
+
+    /// Begins to restore the state of a slot.
+    ///
+    /// # Errors
+    /// [`Error::ReadOnly`]; what the journal said.
+    pub fn begin_restore(&self, slot: Slot) -> Result<Restoring<'_>, Error> {
+        let session = self.shared.chain().writer()?.begin_bulk()?;
+        Ok(Restoring::begin(self, slot, session, self.shared.chain_end()?))
+    }
+
+    pub(crate) fn run_store(&self) -> RunStore {
+        self.shared.identity
+    }
+
+    /// Whether accounts can be found by owner without reading all of them.
+    pub fn has_owner_order(&self) -> bool {
+        self.shared.owner_order
+    }
+
+    pub(crate) fn data_segment_bytes_max(&self) -> u64 {
+        self.shared.options.journal.data_segment_bytes_max
+    }
+
+    pub(crate) fn disk(&self) -> &dyn Disk {
+        &*self.shared.disk
+    }
+
+    /// An id for a run, and where its file goes.
+    pub(crate) fn new_run(&self) -> (u32, PathBuf) {
+        let id = self.shared.take_run_id();
+        (id, run_path(&self.shared.folder, id))
+    }
+
+    /// Removes run files that nobody names; what is left the next open removes.
+    pub(crate) fn remove_runs(&self, ids: &[u32]) {
+        for id in ids {
+            let _ = self.shared.disk.remove(&run_path(&self.shared.folder, *id));
+        }
+    }
 }
 
 impl Shared {
@@ -81,40 +123,36 @@ impl Shared {
         }
     }
 
-    /// Begins to write what may become a base point.
-    pub(crate) fn begin_bulk(&self) -> Result<BulkSession, Error> {
-        Ok(self.chain().writer()?.begin_bulk()?)
-    }
-
     /// One event makes it a base point, and everything of it counts from then on.
     pub(crate) fn adopt_base(
         &self,
         session: &mut BulkSession,
-        parts: BaseParts<'_>,
+        adopted: &Adopted,
+        extents: &[Extent],
     ) -> Result<SlotId, Error> {
         let _keeping = self.keeping.lock().expect("nobody panics while keeping");
         // What became final on the chain before belongs to the window before.
         self.flush_kept()?;
-        let slot = parts.facts.bank.slot;
-        if self.check_base(slot, &parts.facts.bank.bank_hash)? == BaseFit::Held {
+        let slot = adopted.facts.bank.slot;
+        if self.check_base(slot, &adopted.facts.bank.bank_hash)? == BaseFit::Held {
             let why = "the store holds this state by now".to_string();
             return Err(Error::BaseRefused { slot, why });
         }
+        // The folder of the runs that it names has to be durable before it.
+        self.disk.sync_folder(&runs_folder(&self.folder))?;
+        let records = extents.len() - BEHIND_RECORDS;
         let base = BasePoint {
-            record_extents: u32::try_from(parts.records.len())
-                .expect("bounded by an event's extents"),
-            facts: parts.facts,
+            record_extents: u32::try_from(records).expect("bounded by an event's extents"),
+            facts: adopted.facts.clone(),
             runs: PairEntry {
                 after: None,
                 to: slot,
-                by_pubkey: RunEntry::from(parts.by_pubkey),
-                by_owner: parts.by_owner.map(RunEntry::from),
+                by_pubkey: RunEntry::from(adopted.by_pubkey),
+                by_owner: adopted.by_owner.map(RunEntry::from),
             },
         };
-        let mut extents = parts.records.to_vec();
-        extents.extend([parts.manifest, parts.status_cache, parts.verdict]);
         let payload = encoded(&base);
-        let event = new_event(stream::BASES, kind::BASE, &payload, &extents);
+        let event = new_event(stream::BASES, kind::BASE, &payload, extents);
         let batch = Batch::of(&event)?;
         let id = {
             let mut mirror = self.mirror();
@@ -126,10 +164,5 @@ impl Shared {
         };
         self.save_set()?;
         Ok(id)
-    }
-
-    /// Whether this process can write.
-    pub(crate) fn is_writer(&self) -> bool {
-        matches!(*self.chain(), Chain::Writer(_))
     }
 }

@@ -18,6 +18,7 @@ mod open_slot;
 mod options;
 mod record;
 mod replay;
+mod restoring;
 pub mod run;
 mod run_set;
 mod segments;
@@ -40,6 +41,7 @@ pub use open::{JOURNAL_OWNER, Opened};
 pub use open_slot::OpenSlot;
 pub use options::{At, CreateOptions, Options, Retention};
 pub use record::{Origin, RecordFault, RecordSeed, Version};
+pub use restoring::{Adopted, Content, ContentWriter, RecordWriter, Records, Restoring};
 pub use store::{SlotInfo, Store};
 pub use tree::SlotState;
 pub use view::{

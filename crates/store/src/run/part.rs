@@ -81,10 +81,9 @@ impl<const K: usize> PageStream<K> {
         if let Some(last) = self.last.filter(|_| row.continues) {
             assert!(row.slot < last.slot, "rows of a key go from newer to older slots");
         }
-        if !self.open.push(&row, difference) {
+        let fits = !self.open.is_empty() && self.open.push(&row, difference);
+        if !fits {
             self.end_page(keys, sink)?;
-        }
-        if self.open.is_empty() {
             if row.continues && row.key.known < K {
                 row.key = PartialKey::whole(keys.key(row.source)?);
             }
