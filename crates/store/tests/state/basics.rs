@@ -130,15 +130,15 @@ fn forks_roots_and_the_past_are_read_as_they_were() {
 #[test]
 fn what_was_committed_survives_the_end_of_the_process_rooted_or_not() {
     let disk = SimulatedDisk::new(1);
-    let states = {
+    let (disk, states) = {
         let store = store_on(&disk, quiet()).expect("made");
         let states = forked(&store);
         store.root(states[1].0).expect("rooted").wait().expect("durable");
         let open = store.begin_slot(104, states[2].0).expect("begun");
         store.sync().expect("durable");
-        disk.kill();
+        let killed = disk.kill();
         drop((open, store));
-        states
+        (killed, states)
     };
     let store = reopen(&disk, quiet()).expect("opened");
     assert_eq!((store.opened().unrooted_slots, store.opened().dead_slots), (2, 1));
