@@ -10,7 +10,7 @@ use icecore_journal::{AppendOptions, Batch, Durability, EventRef, Ticket};
 use icecore_types::Slot;
 
 use crate::{
-    Error, OpenSlot, SlotId,
+    Attachment, Error, OpenSlot, SlotId,
     bank::{SlotStatement, StateTotals},
     events::{Abandoned, Committed, List, Rooted, encoded, kind, new_event, stream},
     gates::{COMMIT_GATES, CommitFacts},
@@ -19,9 +19,6 @@ use crate::{
 
 /// The stream of refused commits.
 pub const DENIALS_STREAM: &[u8] = b"denials";
-
-/// Bytes of a bank or a status cache, at most: they become one extent.
-pub const ATTACHMENT_BYTES_MAX: usize = 4 << 30;
 
 /// A slot that was accepted, or slots that became final: what is left is to wait.
 #[derive(Debug)]
@@ -61,18 +58,12 @@ impl Pending {
 }
 
 impl OpenSlot {
-    /// Completes the slot, if what was written is what it states: all gates are asked. `bank` and
-    /// `status_cache` are kept as they are; empty ones are not there.
+    /// Completes the slot, if what was written is what it states: all gates are asked.
     ///
     /// # Errors
     /// [`icecore_journal::Error::Denied`] names all that does not fit ([`Error::denial`]); the denial
     /// is recorded, and the slot is dead, as after any other error.
-    pub fn commit(
-        mut self,
-        stated: &SlotStatement,
-        bank: &[u8],
-        status_cache: &[u8],
-    ) -> Result<Pending, Error> {
+    pub fn commit(mut self, stated: &SlotStatement) -> Result<Pending, Error> {
         self.take_waiting()?;
         self.write_extent()?;
         let (totals, capitalization) = self.sums.after(&self.parent.totals);
@@ -91,15 +82,9 @@ impl OpenSlot {
         let record_extents = u32::try_from(extents.len()).expect("bounded by an event's extents");
         let chain = shared.chain();
         let journal = chain.writer()?;
-        for attachment in [bank, status_cache] {
-            if attachment.len() > ATTACHMENT_BYTES_MAX {
-                let why = "its bank or status cache is longer than 4 GiB";
-                return Err(Error::SlotRefused { slot: self.number, why });
-            }
-            if !attachment.is_empty() {
-                extents.push(journal.write_extent(attachment)?);
-            }
-        }
+        let bank = self.take_attached(Attachment::Bank)?;
+        let status_cache = self.take_attached(Attachment::StatusCache)?;
+        extents.extend(bank.iter().chain(&status_cache));
         let committed = Committed {
             id: self.id,
             parent: self.parent.id,
@@ -107,8 +92,8 @@ impl OpenSlot {
             totals,
             accounts_written: self.accounts_written(),
             record_extents,
-            has_bank: !bank.is_empty(),
-            has_status_cache: !status_cache.is_empty(),
+            has_bank: bank.is_some(),
+            has_status_cache: status_cache.is_some(),
         };
         let payload = encoded(&committed);
         let parents =

@@ -1,5 +1,6 @@
 //! Account state over the journal: restored at full speed, fork-aware, readable at any kept slot.
 
+mod attachment;
 mod bank;
 mod base;
 mod commit;
@@ -30,6 +31,7 @@ mod tail;
 mod tree;
 mod view;
 
+pub use attachment::{ATTACHMENT_BYTES_MAX, Attachment};
 pub use bank::{BankFields, BaseFacts, SlotStatement, StateTotals};
 pub use base::BaseFit;
 pub use commit::{DENIALS_STREAM, Pending};

@@ -22,6 +22,7 @@ use icecore_types::{Account, AccountRef, DATA_BYTES_MAX, LatticeHash, Pubkey, Sl
 
 use crate::{
     Error, SlotId,
+    attachment::Attached,
     bank::StateTotals,
     events::{Begun, encoded, kind, new_event, stream},
     record::{Origin, Version, seal, stated_bytes},
@@ -65,6 +66,8 @@ pub struct OpenSlot {
     sealed_versions: usize,
     pub(crate) versions: Vec<TailVersion>,
     pub(crate) extents: Vec<Extent>,
+    /// Bank and status cache.
+    pub(crate) attached: [Attached; 2],
     pub(crate) sums: Sums,
     pub(crate) has_ended: bool,
 }
@@ -157,6 +160,7 @@ impl Shared {
             sealed_versions: 0,
             versions: Vec::new(),
             extents: Vec::new(),
+            attached: Default::default(),
             sums: Sums::default(),
             has_ended: false,
         })

@@ -203,5 +203,5 @@ pub fn write_slot(
         }
     }
     let stated = statement(store, &open, parent, &totals(state), writes.len() as u64);
-    open.commit(&stated, b"", b"")
+    open.commit(&stated)
 }

@@ -161,7 +161,7 @@ fn a_slot_that_is_not_what_it_states_is_refused_with_all_reasons() {
     let mut stated = kit::statement(&store, &open, base, &kit::totals(&state), 2);
     stated.bank.parent_slot = 9;
     let id = open.id();
-    let error = open.commit(&stated, b"", b"").expect_err("nothing of it is true");
+    let error = open.commit(&stated).expect_err("nothing of it is true");
     let denials: Vec<_> = error
         .denial()
         .expect("the gates refused it")

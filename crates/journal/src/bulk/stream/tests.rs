@@ -1,3 +1,6 @@
+//! Whatever the pieces, the ways in which they are given and the writes that fail: the file is that of
+//! the definition of extents.
+
 use std::path::Path;
 
 use icecore_disk::{Disk, Fault, FaultKind, FaultPoint, SimulatedDisk};
