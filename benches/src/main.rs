@@ -5,6 +5,7 @@
 //! cargo run --release -p icecore-benches -- lattice [ROUNDS]
 //! cargo run --release -p icecore-benches -- generate DIR --accounts 1000000 --incremental 5
 //! cargo run --release -p icecore-benches -- bound DIR [ROUNDS] [--no-variants] [--json FILE]
+//! cargo run --release -p icecore-benches -- store DIR --accounts 8000000
 //! ```
 //!
 //! What it does *not* do: fail because of a figure. Machines are shared and noisy; figures go into
@@ -14,6 +15,7 @@ mod blake3_sum;
 mod bound;
 mod generate;
 mod lattice;
+mod store;
 
 use std::process::ExitCode;
 
@@ -41,6 +43,8 @@ enum Command {
     Generate(generate::Arguments),
     /// Verification of the best pair in a folder, against what the machine allows
     Bound(bound::Arguments),
+    /// Reading a store that is warm
+    Store(store::Arguments),
     /// One run of `bound`, as it executes itself
     #[command(hide = true)]
     BoundRun(bound::RunArguments),
@@ -58,6 +62,7 @@ fn main() -> ExitCode {
         }
         Command::Generate(arguments) => generate::run(&arguments),
         Command::Bound(arguments) => bound::run(&arguments),
+        Command::Store(arguments) => store::run(&arguments),
         Command::BoundRun(arguments) => bound::run_once(&arguments),
     };
     match done {

@@ -66,7 +66,8 @@ pub struct AccountDiff {
 }
 
 impl AccountDiff {
-    pub(super) fn new(
+    /// Of the states before and after, which differ.
+    pub fn new(
         pubkey: Pubkey,
         before: Option<AccountState>,
         after: Option<AccountState>,
