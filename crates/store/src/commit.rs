@@ -66,7 +66,7 @@ impl OpenSlot {
     pub fn commit(mut self, stated: &SlotStatement) -> Result<Pending, Error> {
         self.take_waiting()?;
         self.write_extent()?;
-        let (totals, capitalization) = self.sums.after(&self.parent.totals);
+        let (totals, capitalization) = self.totals_after(stated);
         let shared = Arc::clone(&self.shared);
         let facts = CommitFacts {
             stated: stated.clone(),

@@ -10,6 +10,7 @@ pub mod feed;
 mod flush;
 mod follow;
 mod gates;
+pub mod ingest;
 mod keeper;
 mod leases;
 mod locator;

@@ -23,7 +23,7 @@ use icecore_types::{Account, AccountRef, DATA_BYTES_MAX, LatticeHash, Pubkey, Sl
 use crate::{
     Error, SlotId,
     attachment::Attached,
-    bank::StateTotals,
+    bank::{SlotStatement, StateTotals},
     events::{Begun, encoded, kind, new_event, stream},
     record::{Origin, Version, seal, stated_bytes},
     shared::Shared,
@@ -48,6 +48,17 @@ struct Waiting {
     account: Account,
 }
 
+/// Where an account of the slot is.
+#[derive(Debug, Clone, Copy)]
+enum Written {
+    /// Among those that wait.
+    Waiting(usize),
+    /// Among the versions.
+    LaidOut(usize),
+    /// The store does not keep accounts of its owner.
+    LeftOut,
+}
+
 /// A slot that is being written. Dropped, it is dead.
 #[derive(Debug)]
 pub struct OpenSlot {
@@ -57,8 +68,7 @@ pub struct OpenSlot {
     pub(crate) index: SlotIndex,
     pub(crate) parent: Node,
     pub(crate) sight: Sight,
-    /// What is written: where it waits, or where it lies among `versions`.
-    written: HashMap<Pubkey, usize>,
+    written: HashMap<Pubkey, Written>,
     waiting: Vec<Waiting>,
     waiting_bytes: usize,
     /// Records without checksums, and where in `versions` their rows begin.
@@ -102,7 +112,8 @@ impl Sums {
         }
     }
 
-    /// The totals behind the slot; `None` when lamports leave the range of 64 bits.
+    /// The totals behind the slot, with what is left out as it was; `None` when lamports leave the
+    /// range of 64 bits.
     pub(crate) fn after(&self, before: &StateTotals) -> (StateTotals, Option<u64>) {
         let mut after = before.clone();
         after.lattice.mix_in(&self.added);
@@ -173,6 +184,28 @@ impl OpenSlot {
         self.id
     }
 
+    /// The totals behind the slot, and all lamports, if they stay within 64 bits. What a filtered
+    /// store leaves out it takes from what is stated, on trust: all but the kept accounts.
+    pub(crate) fn totals_after(&self, stated: &SlotStatement) -> (StateTotals, Option<u64>) {
+        let before = &self.parent.totals;
+        let (mut after, lamports) = self.sums.after(before);
+        if self.shared.kept_owners.is_empty() {
+            return (after, lamports);
+        }
+        let mut kept = after.lattice.clone();
+        kept.mix_out(&before.lattice_left_out);
+        let kept_lamports =
+            lamports.and_then(|lamports| lamports.checked_sub(before.capitalization_left_out));
+        let left_out =
+            kept_lamports.and_then(|lamports| stated.capitalization.checked_sub(lamports));
+        after.lattice = stated.lattice.clone();
+        after.lattice_left_out = stated.lattice.clone();
+        after.lattice_left_out.mix_out(&kept);
+        after.capitalization = stated.capitalization;
+        after.capitalization_left_out = left_out.unwrap_or(0);
+        (after, left_out.map(|_| stated.capitalization))
+    }
+
     /// Its number.
     pub fn number(&self) -> Slot {
         self.number
@@ -194,7 +227,7 @@ impl OpenSlot {
         if bytes > DATA_BYTES_MAX {
             return Err(Error::DataTooLong { slot: self.number, pubkey, bytes });
         }
-        let place = self.versions.len() + self.waiting.len();
+        let place = Written::Waiting(self.waiting.len());
         if self.written.insert(pubkey, place).is_some() {
             return Err(Error::WrittenTwice { slot: self.number, pubkey });
         }
@@ -214,17 +247,21 @@ impl OpenSlot {
     pub fn get(&self, pubkey: &Pubkey) -> Result<Option<Account>, Error> {
         let live =
             |account: &AccountRef<'_>| (!account.is_tombstone()).then(|| account.to_owned().1);
-        let Some(place) = self.written.get(pubkey) else {
-            let found =
-                self.sight.find(&self.shared, pubkey, |_, _, version| live(&version.account))?;
-            return Ok(found.flatten());
+        let place = match self.written.get(pubkey) {
+            Some(Written::LaidOut(place)) => *place,
+            Some(Written::LeftOut) => return Ok(None),
+            Some(Written::Waiting(place)) => {
+                let Waiting { pubkey, account } = &self.waiting[*place];
+                return Ok(live(&account.borrowed(pubkey)));
+            }
+            None => {
+                let found =
+                    self.sight.find(&self.shared, pubkey, |_, _, version| live(&version.account))?;
+                return Ok(found.flatten());
+            }
         };
-        if let Some(waiting) = place.checked_sub(self.versions.len()) {
-            let Waiting { pubkey, account } = &self.waiting[waiting];
-            return Ok(live(&account.borrowed(pubkey)));
-        }
-        let version = &self.versions[*place];
-        if *place < self.sealed_versions {
+        let version = &self.versions[place];
+        if place < self.sealed_versions {
             let segments = &self.sight.state.runs.segments;
             return self.shared.record(segments, version.locator, |version| live(&version.account));
         }
@@ -270,10 +307,21 @@ impl OpenSlot {
         self.sums.removed.mix_in(&removed.finish());
         shared.summers.give_back(removed);
         let mut added = shared.summers.lend();
+        let kept_owners = &shared.kept_owners;
         for (Waiting { pubkey, account }, previous) in waiting.iter().zip(&previous) {
-            let account = account.borrowed(pubkey);
+            let mut account = account.borrowed(pubkey);
+            if !kept_owners.is_empty() && !kept_owners.contains(account.owner) {
+                if previous.owner.is_none() {
+                    // It was not kept before, and is not now.
+                    self.written.insert(*pubkey, Written::LeftOut);
+                    continue;
+                }
+                // It leaves what is kept: for this store that is as good as closed.
+                account = AccountRef { lamports: 0, data: &[], executable: false, ..account };
+            }
             added.add(std::slice::from_ref(&account));
             self.sums.add(&account);
+            self.written.insert(*pubkey, Written::LaidOut(self.versions.len()));
             self.lay_out(&account, previous);
             if self.laid_out.len() >= EXTENT_BYTES {
                 self.write_extent()?;

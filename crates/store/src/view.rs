@@ -12,6 +12,7 @@ mod range;
 
 use std::{sync::Arc, time::Duration};
 
+use icecore_journal::ReaderPin;
 use icecore_types::{Account, AccountRef, Hash, Pubkey, Slot};
 
 pub use self::{
@@ -24,7 +25,7 @@ use crate::{
     bank::{BankFields, StateTotals},
     leases::{Holder, Lease, Leases},
     record::Version,
-    shared::{Mirror, Shared},
+    shared::{Chain, Mirror, Shared},
     sight::{Sight, window_of},
     tail::Visible,
 };
@@ -47,6 +48,8 @@ pub struct View {
     pub(crate) sight: Sight,
     slot: ViewSlot,
     lease: Lease,
+    /// Beside a writer in another process: what it asks that one to keep.
+    pin: Option<ReaderPin>,
 }
 
 /// A version of an account, as a reader gets it.
@@ -140,7 +143,12 @@ impl Store {
         let until = shared.disk.now().saturating_add(lease_nanoseconds);
         let holder: Arc<dyn Holder> = Arc::clone(shared) as _;
         let lease = Leases::take(&holder, sight.final_slot, purpose, until);
-        Ok(View { shared: Arc::clone(shared), sight, slot, lease })
+        // Where there is no page to pin on there is no writer either, or none that can be asked.
+        let pin = match &*shared.chain() {
+            Chain::Reader(reader) => reader.pin(sight.final_slot, lease_nanoseconds).ok(),
+            Chain::Writer(_) | Chain::Closed => None,
+        };
+        Ok(View { shared: Arc::clone(shared), sight, slot, lease, pin })
     }
 
     /// The identity of the one slot of this number that is kept by identity; with a bank hash of the
@@ -253,7 +261,8 @@ impl View {
     }
 
     fn check_lease(&self) -> Result<(), Error> {
-        match self.lease.has_expired() {
+        let is_lost = self.pin.as_ref().is_some_and(|pin| !pin.is_held());
+        match self.lease.has_expired() || is_lost {
             false => Ok(()),
             true => Err(Error::Expired { slot: self.slot.number }),
         }

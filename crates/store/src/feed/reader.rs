@@ -68,28 +68,27 @@ impl FeedReader {
         self.input.offset
     }
 
-    /// Where the message begins that the last item belongs to, in bytes from the feed's beginning.
-    pub fn message_offset(&self) -> u64 {
-        self.message_offset
-    }
-
-    /// The next item; `None` when more input is needed, all of `input` having been taken.
+    /// The next item, behind the place where its message begins, in bytes from the feed's beginning;
+    /// `None` when more input is needed, all of `input` having been taken.
     ///
     /// # Errors
     /// [`FeedError`] when the bytes are no feed.
     pub fn next<'g, 'a: 'g>(
         &'g mut self,
         input: &mut &'a [u8],
-    ) -> Result<Option<FeedItem<'g>>, FeedError> {
+    ) -> Result<Option<(u64, FeedItem<'g>)>, FeedError> {
         if let Some(error) = self.error {
             return Err(error);
         }
         let Self { input: gather, state, message_offset, error } = self;
-        step(gather, state, message_offset, input).map_err(|(offset, fault)| {
-            let found = FeedError { offset, fault };
-            *error = Some(found);
-            found
-        })
+        match step(gather, state, message_offset, input) {
+            Ok(item) => Ok(item.map(|item| (*message_offset, item))),
+            Err((offset, fault)) => {
+                let found = FeedError { offset, fault };
+                *error = Some(found);
+                Err(found)
+            }
+        }
     }
 
     /// Says that no more bytes come.

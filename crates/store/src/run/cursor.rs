@@ -18,7 +18,7 @@ use super::{
     block::{BLOCK_BYTES, Block},
     key::KeyHash,
     layout::FIRST_PAGE,
-    page::{Entry, PageView},
+    page::{Entry, Fields, PageView},
 };
 use crate::{Error, Locator};
 
@@ -34,8 +34,12 @@ pub struct RunCursor<const K: usize> {
     /// The page at the start of the buffer.
     first: u64,
     page: u64,
+    /// Of the page.
+    fields: Fields,
     row: usize,
-    current: Option<(PartialKey<K>, Entry)>,
+    key: PartialKey<K>,
+    /// The row; `None` behind the last.
+    entry: Option<Entry>,
 }
 
 impl<const K: usize> Run<K> {
@@ -53,15 +57,17 @@ impl<const K: usize> Run<K> {
             buffer: Vec::new(),
             first: 0,
             page: 0,
+            fields: Fields::default(),
             row: 0,
-            current: None,
+            key: PartialKey { bytes: [0; K], known: 0 },
+            entry: None,
         };
         match from {
             Bound::Unbounded => {}
             Bound::Included(key) => cursor.seek(key, Slot::MAX, Ordering::Less, keys)?,
             Bound::Excluded(key) => cursor.seek(key, 0, Ordering::Equal, keys)?,
         }
-        cursor.load()?;
+        cursor.enter()?;
         Ok(cursor)
     }
 }
@@ -69,21 +75,21 @@ impl<const K: usize> Run<K> {
 impl<const K: usize> RunCursor<K> {
     /// The key of the row that the cursor is at, as far as it is known; `None` behind the last.
     pub fn key(&self) -> Option<&PartialKey<K>> {
-        self.current.as_ref().map(|(key, _)| key)
+        self.entry.map(|_| &self.key)
     }
 
     /// Slot and place of the row that the cursor is at.
     pub fn version(&self) -> Option<(Slot, Locator)> {
-        self.current.map(|(_, entry)| (entry.slot, entry.locator))
+        self.entry.map(|entry| (entry.slot, entry.locator))
     }
 
     /// Whether the row has the key of the row before it in the run.
     pub fn continues(&self) -> bool {
-        self.current.is_some_and(|(_, entry)| entry.continues)
+        self.entry.is_some_and(|entry| entry.continues)
     }
 
     pub(crate) fn hash(&self) -> Option<KeyHash> {
-        self.current.map(|(_, entry)| entry.hash)
+        self.entry.map(|entry| entry.hash)
     }
 
     /// The whole key of the row, from its record if the run does not know it. It stays known for the
@@ -95,11 +101,11 @@ impl<const K: usize> RunCursor<K> {
     /// # Errors
     /// When the record cannot be read.
     pub fn whole_key(&mut self, keys: &dyn KeySource<K>) -> Result<[u8; K], Error> {
-        let (key, entry) = self.current.as_mut().expect("the cursor is at a row");
-        if key.as_whole().is_none() {
-            *key = PartialKey::whole(keys.key(entry.locator)?);
+        let entry = self.entry.expect("the cursor is at a row");
+        if self.key.as_whole().is_none() {
+            self.key = PartialKey::whole(keys.key(entry.locator)?);
         }
-        Ok(key.bytes)
+        Ok(self.key.bytes)
     }
 
     /// Goes to the next row.
@@ -107,33 +113,41 @@ impl<const K: usize> RunCursor<K> {
     /// # Errors
     /// When the run is damaged there, or cannot be read.
     pub fn advance(&mut self) -> Result<(), Error> {
-        let Some((key, _)) = self.current else { return Ok(()) };
-        self.row += 1;
-        self.load()?;
-        if let Some((next, entry)) = &mut self.current
-            && entry.continues
-        {
-            *next = if key.known > next.known { key } else { *next };
+        if self.entry.is_none() {
+            return Ok(());
         }
+        self.row += 1;
+        if self.row >= self.fields.rows() {
+            return self.enter();
+        }
+        let view = PageView::<K>::with_fields(self.block(), self.fields);
+        let (mut key, entry) = (self.key, view.entry(self.row));
+        if !entry.continues {
+            match key.known == self.fields.known() {
+                true => view.put_suffix(self.row, &mut key),
+                false => key = view.key(self.row),
+            }
+        }
+        (self.key, self.entry) = (key, Some(entry));
         Ok(())
     }
 
-    /// Takes the row at the current place, or the first of the next page.
-    fn load(&mut self) -> Result<(), Error> {
-        self.current = None;
-        if self.page >= self.run.counts.pages {
-            return Ok(());
-        }
-        let rows = self.view()?.rows();
-        if self.row >= rows {
-            (self.page, self.row) = (self.page + 1, 0);
-            if self.page >= self.run.counts.pages {
-                return Ok(());
+    /// Comes to a row of a page whose fields are not known yet, or to the first of the next page.
+    fn enter(&mut self) -> Result<(), Error> {
+        let before = self.entry.take().map(|_| self.key);
+        while self.page < self.run.counts.pages {
+            let row = self.row;
+            let view = self.view()?;
+            let fields = view.fields();
+            if row < fields.rows() {
+                let (key, entry) = (view.key(row), view.entry(row));
+                let is_known = before.filter(|before| entry.continues && before.known > key.known);
+                (self.key, self.entry) = (is_known.unwrap_or(key), Some(entry));
+                self.fields = fields;
+                break;
             }
+            (self.page, self.row) = (self.page + 1, 0);
         }
-        let row = self.row;
-        let view = self.view()?;
-        self.current = Some((view.key(row), view.entry(row)));
         Ok(())
     }
 
@@ -175,9 +189,13 @@ impl<const K: usize> RunCursor<K> {
             let count = (2 * held).clamp(1, PAGES_AT_ONCE_MAX);
             self.fill(count.min(self.run.counts.pages - self.page))?;
         }
+        PageView::new(self.block()).map_err(|what| self.run.corrupt(FIRST_PAGE + self.page, what))
+    }
+
+    /// The page that the cursor is in, which is in the buffer.
+    fn block(&self) -> &Block {
         let at = (self.page - self.first) as usize * BLOCK_BYTES;
-        let block: &Block = self.buffer[at..at + BLOCK_BYTES].try_into().expect("a block's length");
-        PageView::new(block).map_err(|what| self.run.corrupt(FIRST_PAGE + self.page, what))
+        self.buffer[at..at + BLOCK_BYTES].try_into().expect("a block's length")
     }
 
     fn fill(&mut self, count: u64) -> Result<(), Error> {

@@ -46,9 +46,10 @@ pub struct MergedRow<const K: usize> {
 /// Rows of several runs in order.
 pub struct Merge<'a, const K: usize> {
     keys: &'a dyn KeySource<K>,
-    /// With the place of the run in the input: lower is newer. In order of their rows; none is at
-    /// its end.
-    cursors: VecDeque<(usize, RunCursor<K>)>,
+    /// In the order of the runs, the newest first.
+    cursors: Vec<RunCursor<K>>,
+    /// Places of the cursors that are not at their ends, in the order of their rows.
+    order: VecDeque<usize>,
     /// The row that is given next, and the input it came from.
     held: Option<(usize, MergedRow<K>)>,
 }
@@ -67,10 +68,11 @@ impl<'a, const K: usize> Merge<'a, K> {
         keys: &'a dyn KeySource<K>,
     ) -> Result<Self, Error> {
         assert!(runs.len() <= RUNS_MERGED_MAX, "{} runs are too many at once", runs.len());
-        let cursors = VecDeque::with_capacity(runs.len());
-        let mut merge = Self { keys, cursors, held: None };
-        for (input, run) in runs.iter().enumerate() {
-            merge.put(input, run.cursor(from, keys)?)?;
+        let cursors: Result<_, Error> = runs.iter().map(|run| run.cursor(from, keys)).collect();
+        let order = VecDeque::with_capacity(runs.len());
+        let mut merge = Self { keys, cursors: cursors?, order, held: None };
+        for input in 0..runs.len() {
+            merge.put(input)?;
         }
         merge.held = merge.take()?;
         Ok(merge)
@@ -101,11 +103,12 @@ impl<'a, const K: usize> Merge<'a, K> {
 
     /// Whether the row that comes next has the key of this one, which came from this input last.
     fn front_follows(&mut self, input: usize, row: &mut MergedRow<K>) -> Result<bool, Error> {
-        let Some((front_input, cursor)) = self.cursors.front_mut() else { return Ok(false) };
-        if *front_input == input {
+        let Some(front) = self.order.front() else { return Ok(false) };
+        let cursor = &mut self.cursors[*front];
+        if *front == input {
             return Ok(cursor.continues());
         }
-        let key = *cursor.key().expect("no cursor is at its end");
+        let key = cursor.key().expect("no cursor in order is at its end");
         Ok(match key.difference(&row.key) {
             Difference::At(_) => false,
             Difference::None => true,
@@ -120,31 +123,34 @@ impl<'a, const K: usize> Merge<'a, K> {
 
     /// Takes the row of the first cursor.
     fn take(&mut self) -> Result<Option<(usize, MergedRow<K>)>, Error> {
-        let Some((input, mut cursor)) = self.cursors.pop_front() else { return Ok(None) };
-        let key = *cursor.key().expect("no cursor is at its end");
-        let hash = cursor.hash().expect("no cursor is at its end");
-        let (slot, locator) = cursor.version().expect("no cursor is at its end");
+        let Some(input) = self.order.pop_front() else { return Ok(None) };
+        let cursor = &mut self.cursors[input];
+        let at = (cursor.key(), cursor.hash(), cursor.version());
+        let (Some(key), Some(hash), Some((slot, locator))) = at else {
+            unreachable!("no cursor in order is at its end")
+        };
+        let (key, newer, older) = (*key, None, None);
         cursor.advance()?;
-        self.put(input, cursor)?;
-        let (newer, older) = (None, None);
+        self.put(input)?;
         Ok(Some((input, MergedRow { key, key_number: 0, hash, slot, locator, newer, older })))
     }
 
-    /// Puts a cursor in its place, unless it is at its end.
-    fn put(&mut self, input: usize, mut cursor: RunCursor<K>) -> Result<(), Error> {
-        if cursor.key().is_none() {
+    /// Puts a cursor in its place in the order, unless it is at its end.
+    fn put(&mut self, input: usize) -> Result<(), Error> {
+        if self.cursors[input].key().is_none() {
             return Ok(());
         }
         let mut place = 0;
-        while place < self.cursors.len() {
-            let (other_input, other) = &mut self.cursors[place];
-            let order = compare(&mut cursor, other, self.keys)?;
-            if order.then(input.cmp(other_input)) == Ordering::Less {
+        while let Some(other) = self.order.get(place).copied() {
+            let pair = self.cursors.get_disjoint_mut([input, other]);
+            let [cursor, behind] = pair.expect("a cursor is in order once");
+            let order = compare(cursor, behind, self.keys)?;
+            if order.then(input.cmp(&other)) == Ordering::Less {
                 break;
             }
             place += 1;
         }
-        self.cursors.insert(place, (input, cursor));
+        self.order.insert(place, input);
         Ok(())
     }
 }

@@ -62,6 +62,8 @@ pub(crate) struct Draft<const K: usize> {
     pub(crate) locator: Locator,
     /// Where the row's key can be read.
     pub(crate) source: Locator,
+    /// The number of its key in the merge that it came from.
+    pub(crate) number: Option<u64>,
     /// Whether the key is that of the row before.
     pub(crate) continues: bool,
 }
@@ -131,6 +133,10 @@ impl<const K: usize> PageBuilder<K> {
         self.rows.is_empty()
     }
 
+    pub(crate) fn last(&self) -> Option<&Draft<K>> {
+        self.rows.last()
+    }
+
     pub(crate) fn last_mut(&mut self) -> Option<&mut Draft<K>> {
         self.rows.last_mut()
     }
@@ -170,32 +176,37 @@ impl<const K: usize> PageBuilder<K> {
                 _ => PartialKey::whole(whole(&row)?),
             };
         }
-        block.fill(0);
+        // Fields are written eight bytes wide; the next one covers what is too much.
+        let mut room = [0; BLOCK_BYTES + 16];
         let rows = u16::try_from(self.rows.len()).expect("as many as fit a block");
-        block[8..10].copy_from_slice(&rows.to_le_bytes());
-        for (at, width) in
-            [(10, prefix), (11, suffix), (12, shape.slot_width()), (13, shape.segment_width())]
-        {
-            block[at] = u8::try_from(width).expect("64 at most");
+        room[8..10].copy_from_slice(&rows.to_le_bytes());
+        let (slot_width, segment_width) = (shape.slot_width(), shape.segment_width());
+        for (at, width) in [(10, prefix), (11, suffix), (12, slot_width), (13, segment_width)] {
+            room[at] = u8::try_from(width).expect("64 at most");
         }
-        block[16..24].copy_from_slice(&shape.slots.0.to_le_bytes());
-        block[32..36].copy_from_slice(&shape.segments.0.to_le_bytes());
-        block[HEADER_BYTES..HEADER_BYTES + prefix]
+        room[16..24].copy_from_slice(&shape.slots.0.to_le_bytes());
+        room[32..36].copy_from_slice(&shape.segments.0.to_le_bytes());
+        room[HEADER_BYTES..HEADER_BYTES + prefix]
             .copy_from_slice(&self.rows[0].key.bytes[..prefix]);
         let mut at = HEADER_BYTES + prefix;
-        let mut put = |bytes: &[u8]| {
-            block[at..at + bytes.len()].copy_from_slice(bytes);
-            at += bytes.len();
-        };
         for row in &self.rows {
             let flag = if row.continues { CONTINUES } else { 0 };
-            put(&row.key.bytes[prefix..known]);
-            put(&(row.hash.to_bits() | flag).to_le_bytes());
-            put(&row.locator.to_bits().to_le_bytes()[..5]);
+            match row.key.bytes.get(prefix..prefix + SUFFIX_BYTES_MAX) {
+                Some(bytes) => room[at..at + SUFFIX_BYTES_MAX].copy_from_slice(bytes),
+                None => room[at..at + suffix].copy_from_slice(&row.key.bytes[prefix..known]),
+            }
+            let fields = at + suffix;
             let segment = row.locator.segment() - shape.segments.0;
-            put(&segment.to_le_bytes()[..shape.segment_width()]);
-            put(&(row.slot - shape.slots.0).to_le_bytes()[..shape.slot_width()]);
+            let hash = row.hash.to_bits() | flag;
+            room[fields..fields + 4].copy_from_slice(&hash.to_le_bytes());
+            room[fields + 4..fields + 12].copy_from_slice(&row.locator.to_bits().to_le_bytes());
+            room[fields + 9..fields + 13].copy_from_slice(&segment.to_le_bytes());
+            let slot = fields + 9 + segment_width;
+            room[slot..slot + 8].copy_from_slice(&(row.slot - shape.slots.0).to_le_bytes());
+            at = slot + slot_width;
         }
+        room[at..].fill(0);
+        block.copy_from_slice(&room[..BLOCK_BYTES]);
         let last =
             suffix_number(&self.rows.last().expect("a page has rows").key.bytes, prefix, suffix);
         block[24..32].copy_from_slice(&last.to_le_bytes());
@@ -209,16 +220,33 @@ pub(crate) fn suffix_number<const K: usize>(key: &[u8; K], prefix: usize, suffix
     key[prefix..prefix + suffix].iter().fold(0, |number, byte| number << 8 | u64::from(*byte))
 }
 
-/// A page that is read.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct PageView<'a, const K: usize> {
-    block: &'a Block,
+/// Where the fields of a page are.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Fields {
     rows: usize,
     prefix: usize,
     suffix: usize,
     slot_width: usize,
     segment_width: usize,
     row_bytes: usize,
+}
+
+impl Fields {
+    pub(crate) fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Bytes of each key that rows know.
+    pub(crate) fn known(&self) -> usize {
+        self.prefix + self.suffix
+    }
+}
+
+/// A page that is read.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct PageView<'a, const K: usize> {
+    block: &'a Block,
+    fields: Fields,
 }
 
 /// What a page says of a row.
@@ -247,24 +275,34 @@ impl<'a, const K: usize> PageView<'a, K> {
         {
             return Err("a page has a shape that cannot be");
         }
-        Ok(Self { block, rows, prefix, suffix, slot_width, segment_width, row_bytes })
+        let fields = Fields { rows, prefix, suffix, slot_width, segment_width, row_bytes };
+        Ok(Self { block, fields })
+    }
+
+    /// Of a block in which the fields were found before.
+    pub(crate) fn with_fields(block: &'a Block, fields: Fields) -> Self {
+        Self { block, fields }
+    }
+
+    pub(crate) fn fields(&self) -> Fields {
+        self.fields
     }
 
     pub(crate) fn rows(&self) -> usize {
-        self.rows
+        self.fields.rows
     }
 
     pub(crate) fn prefix(&self) -> &'a [u8] {
-        &self.block[HEADER_BYTES..HEADER_BYTES + self.prefix]
+        &self.block[HEADER_BYTES..HEADER_BYTES + self.fields.prefix]
     }
 
     pub(crate) fn suffix_bytes(&self) -> usize {
-        self.suffix
+        self.fields.suffix
     }
 
     /// Whether rows know their keys to the end.
     pub(crate) fn knows_whole_keys(&self) -> bool {
-        self.prefix + self.suffix == K
+        self.fields.prefix + self.fields.suffix == K
     }
 
     /// The suffix of the last row, as the header says.
@@ -274,34 +312,38 @@ impl<'a, const K: usize> PageView<'a, K> {
 
     /// What lies behind the rows.
     pub(crate) fn padding(&self) -> &'a [u8] {
-        &self.block[self.row_at(self.rows)..]
+        &self.block[self.row_at(self.fields.rows)..]
     }
 
     fn row_at(&self, index: usize) -> usize {
-        HEADER_BYTES + self.prefix + index * self.row_bytes
+        HEADER_BYTES + self.fields.prefix + index * self.fields.row_bytes
     }
 
     /// A row's suffix as a number.
     pub(crate) fn suffix(&self, index: usize) -> u64 {
-        if self.suffix == 0 {
+        if self.fields.suffix == 0 {
             return 0;
         }
-        read_ordered(self.block, self.row_at(index)) >> (64 - 8 * self.suffix)
+        read_ordered(self.block, self.row_at(index)) >> (64 - 8 * self.fields.suffix)
     }
 
     pub(crate) fn hash(&self, index: usize) -> KeyHash {
-        KeyHash::from_bits(read_u32(self.block, self.row_at(index) + self.suffix))
+        KeyHash::from_bits(read_u32(self.block, self.row_at(index) + self.fields.suffix))
     }
 
     pub(crate) fn entry(&self, index: usize) -> Entry {
-        let at = self.row_at(index) + self.suffix;
+        let at = self.row_at(index) + self.fields.suffix;
         let hash = read_u32(self.block, at);
         let (class, offset) = (self.block[at + 4], read_u32(self.block, at + 5));
         let base = read_u32(self.block, 32);
-        let segment = base.wrapping_add(read_wide(self.block, at + 9, self.segment_width) as u32);
-        let slot_at = at + 9 + self.segment_width;
-        let slot =
-            read_u64(self.block, 16).wrapping_add(read_wide(self.block, slot_at, self.slot_width));
+        let segment =
+            base.wrapping_add(read_wide(self.block, at + 9, self.fields.segment_width) as u32);
+        let slot_at = at + 9 + self.fields.segment_width;
+        let slot = read_u64(self.block, 16).wrapping_add(read_wide(
+            self.block,
+            slot_at,
+            self.fields.slot_width,
+        ));
         Entry {
             hash: KeyHash::from_bits(hash),
             continues: hash & CONTINUES != 0,
@@ -320,12 +362,18 @@ impl<'a, const K: usize> PageView<'a, K> {
 
     /// What is known of a row's key.
     pub(crate) fn key(&self, index: usize) -> PartialKey<K> {
-        let mut bytes = [0; K];
-        bytes[..self.prefix].copy_from_slice(self.prefix());
-        let at = self.row_at(index);
-        bytes[self.prefix..self.prefix + self.suffix]
-            .copy_from_slice(&self.block[at..at + self.suffix]);
-        PartialKey { bytes, known: self.prefix + self.suffix }
+        let mut key = PartialKey { bytes: [0; K], known: self.fields.known() };
+        key.bytes[..self.fields.prefix].copy_from_slice(self.prefix());
+        self.put_suffix(index, &mut key);
+        key
+    }
+
+    /// Makes what is known of another row's key what is known of this row's.
+    pub(crate) fn put_suffix(&self, index: usize, key: &mut PartialKey<K>) {
+        let (at, prefix) = (self.row_at(index), self.fields.prefix);
+        for byte in 0..self.fields.suffix {
+            key.bytes[prefix + byte] = self.block[at + byte];
+        }
     }
 }
 
@@ -339,7 +387,7 @@ mod tests {
     fn draft(key: [u8; 32], slot: Slot, segment: u32, continues: bool) -> Draft<32> {
         let locator = Locator::new(segment, 8 * slot, SizeClass::of(165));
         let (key, hash) = (PartialKey::whole(key), KeyHash::from_bits(slot as u32 * 77));
-        Draft { key, hash, slot, locator, source: locator, continues }
+        Draft { key, hash, slot, locator, source: locator, number: None, continues }
     }
 
     #[test]
@@ -367,7 +415,7 @@ mod tests {
         assert!(encoded.is_ok() && builder.is_empty());
         let page = PageView::<32>::new(&block).expect("a page");
         assert_eq!(
-            (page.prefix().len(), page.suffix_bytes(), page.row_bytes),
+            (page.prefix().len(), page.suffix_bytes(), page.fields.row_bytes),
             (9, 3, 9 + 3 + 2 + 1)
         );
         for (index, row) in drafts.iter().enumerate() {

@@ -21,22 +21,13 @@ pub(crate) trait PageSink<const K: usize> {
     fn page(&mut self, page: &mut Block, fence: Fence<K>) -> Result<(), Error>;
 }
 
-/// The last row that was pushed.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Last<const K: usize> {
-    pub(crate) key: PartialKey<K>,
-    source: Locator,
-    slot: u64,
-    /// The number of its key in the merge that it came from.
-    number: Option<u64>,
-}
-
 /// Makes pages of rows.
 #[derive(Debug)]
 pub(crate) struct PageStream<const K: usize> {
     open: PageBuilder<K>,
     fence: Fence<K>,
-    last: Option<Last<K>>,
+    /// The last row of the page before the open one.
+    ended: Option<Draft<K>>,
     pub(crate) rows: u64,
     pub(crate) keys: u64,
 }
@@ -52,34 +43,33 @@ impl<const K: usize> KeySource<K> for NothingToRead {
 
 impl<const K: usize> PageStream<K> {
     /// Of rows behind this one, if there is one already.
-    pub(crate) fn new(last: Option<Last<K>>) -> Self {
+    pub(crate) fn new(last: Option<Draft<K>>) -> Self {
         let fence = Fence::within([0; K], 0);
-        Self { open: PageBuilder::new(), fence, last, rows: 0, keys: 0 }
+        Self { open: PageBuilder::new(), fence, ended: last, rows: 0, keys: 0 }
     }
 
-    pub(crate) fn last(&self) -> Option<Last<K>> {
-        self.last
+    /// The row that was pushed last.
+    pub(crate) fn last(&self) -> Option<&Draft<K>> {
+        self.open.last().or(self.ended.as_ref())
     }
 
-    /// Takes the next row; `continues` is decided here, `number` tells rows with one key in a merge.
+    /// Takes the next row; whether it has the key of the row before is decided here.
     ///
     /// # Panics
     /// When the row does not belong behind the one before.
     pub(crate) fn push(
         &mut self,
         mut row: Draft<K>,
-        number: Option<u64>,
         keys: &dyn KeySource<K>,
         sink: &mut dyn PageSink<K>,
     ) -> Result<(), Error> {
-        let difference = match self.last {
-            None => Difference::At(0),
-            Some(last) if number.is_some() && number == last.number => Difference::None,
-            Some(last) => self.told_apart(last, &mut row, keys)?,
-        };
-        row.continues = difference == Difference::None;
-        if let Some(last) = self.last.filter(|_| row.continues) {
-            assert!(row.slot < last.slot, "rows of a key go from newer to older slots");
+        let mut difference = Difference::At(0);
+        if let Some(last) = self.open.last_mut().or(self.ended.as_mut()) {
+            difference = told_apart(last, &mut row, keys)?;
+            if difference == Difference::None {
+                assert!(row.slot < last.slot, "rows of a key go from newer to older slots");
+                row.continues = true;
+            }
         }
         let fits = !self.open.is_empty() && self.open.push(&row, difference);
         if !fits {
@@ -95,33 +85,7 @@ impl<const K: usize> PageStream<K> {
         }
         self.rows += 1;
         self.keys += u64::from(!row.continues);
-        let Draft { key, source, slot, .. } = row;
-        self.last = Some(Last { key, source, slot, number });
         Ok(())
-    }
-
-    /// Where a row's key begins to differ from the last one.
-    fn told_apart(
-        &mut self,
-        mut last: Last<K>,
-        row: &mut Draft<K>,
-        keys: &dyn KeySource<K>,
-    ) -> Result<Difference, Error> {
-        if last.key.difference(&row.key) == Difference::Unknown {
-            for (key, source) in [(&mut last.key, last.source), (&mut row.key, row.source)] {
-                if key.known < K {
-                    *key = PartialKey::whole(keys.key(source)?);
-                }
-            }
-            if let Some(before) = self.open.last_mut() {
-                before.key = last.key;
-            }
-        }
-        let difference = last.key.difference(&row.key);
-        if let Difference::At(at) = difference {
-            assert!(last.key.bytes[at] < row.key.bytes[at], "keys go upward");
-        }
-        Ok(difference)
     }
 
     /// Ends the open page, if it has rows.
@@ -133,10 +97,35 @@ impl<const K: usize> PageStream<K> {
         if self.open.is_empty() {
             return Ok(());
         }
+        self.ended = self.open.last().copied();
         let mut block = [0; BLOCK_BYTES];
         self.open.encode(&mut block, |row| keys.key(row.source))?;
         sink.page(&mut block, self.fence)
     }
+}
+
+/// Where a row's key begins to differ from the one of the row before.
+fn told_apart<const K: usize>(
+    last: &mut Draft<K>,
+    row: &mut Draft<K>,
+    keys: &dyn KeySource<K>,
+) -> Result<Difference, Error> {
+    if row.number.is_some() && row.number == last.number {
+        return Ok(Difference::None);
+    }
+    let mut difference = last.key.difference(&row.key);
+    if difference == Difference::Unknown {
+        for row in [&mut *last, &mut *row] {
+            if row.key.known < K {
+                row.key = PartialKey::whole(keys.key(row.source)?);
+            }
+        }
+        difference = last.key.difference(&row.key);
+    }
+    if let Difference::At(at) = difference {
+        assert!(last.key.bytes[at] < row.key.bytes[at], "keys go upward");
+    }
+    Ok(difference)
 }
 
 impl<const K: usize> Draft<K> {
@@ -147,6 +136,7 @@ impl<const K: usize> Draft<K> {
             slot: row.slot,
             locator: row.locator,
             source: row.locator,
+            number: None,
             continues: false,
         }
     }
@@ -167,7 +157,8 @@ pub struct RunPart<const K: usize> {
 pub struct FinishedPart<const K: usize> {
     pub(crate) pages: Vec<u8>,
     pub(crate) fences: Vec<Fence<K>>,
-    pub(crate) ends: Option<(PartialKey<K>, Last<K>)>,
+    /// The first row and the last.
+    pub(crate) ends: Option<(Draft<K>, Draft<K>)>,
     pub(crate) rows: u64,
     pub(crate) keys: u64,
 }
@@ -201,11 +192,9 @@ impl<const K: usize> RunPart<K> {
     /// When the row does not belong behind the one before.
     pub fn push(&mut self, row: &Row<K>) {
         let draft = Draft::of(&self.store, row);
-        self.done.ends.get_or_insert_with(|| {
-            (draft.key, Last { key: draft.key, source: row.locator, slot: 0, number: None })
-        });
+        self.done.ends.get_or_insert((draft, draft));
         self.stream
-            .push(draft, None, &NothingToRead, &mut self.done)
+            .push(draft, &NothingToRead, &mut self.done)
             .expect("memory takes pages, and no key is read");
     }
 
@@ -215,7 +204,7 @@ impl<const K: usize> RunPart<K> {
             .end_page(&NothingToRead, &mut self.done)
             .expect("memory takes pages, and no key is read");
         let mut done = self.done;
-        done.ends = done.ends.zip(self.stream.last()).map(|((first, _), last)| (first, last));
+        done.ends = done.ends.zip(self.stream.last()).map(|((first, _), last)| (first, *last));
         (done.rows, done.keys) = (self.stream.rows, self.stream.keys);
         done
     }

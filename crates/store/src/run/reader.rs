@@ -158,6 +158,17 @@ impl<const K: usize> Run<K> {
         }
     }
 
+    /// How many of these blocks have been touched.
+    #[cfg(test)]
+    pub(crate) fn checked_blocks(&self, mut blocks: std::ops::Range<u64>) -> u64 {
+        let total = blocks.end - blocks.start;
+        let is_checked = |number: u64| {
+            self.checked[(number / 64) as usize].load(Relaxed) & 1 << (number % 64) != 0
+        };
+        let untouched = blocks.by_ref().filter(|number| !is_checked(*number)).count();
+        total - untouched as u64
+    }
+
     /// A block as it is, for hints only.
     pub(crate) fn unchecked(&self, number: u64) -> &Block {
         let at = usize::try_from(number).expect("it is mapped") * BLOCK_BYTES;

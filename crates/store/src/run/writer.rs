@@ -165,7 +165,7 @@ impl<const K: usize> RunWriter<K> {
     /// When the row does not belong behind the one before, or not into this run.
     pub fn push(&mut self, row: &Row<K>) -> Result<(), Error> {
         let draft = Draft::of(&self.store, row);
-        self.take(draft, None, &NothingToRead)
+        self.take(draft, &NothingToRead)
     }
 
     /// Takes the next row of one merge, with another place of its record if that has moved. Records
@@ -188,17 +188,13 @@ impl<const K: usize> RunWriter<K> {
             slot: row.slot,
             locator,
             source: row.locator,
+            number: Some(row.key_number),
             continues: false,
         };
-        self.take(draft, Some(row.key_number), keys)
+        self.take(draft, keys)
     }
 
-    fn take(
-        &mut self,
-        draft: Draft<K>,
-        number: Option<u64>,
-        keys: &dyn KeySource<K>,
-    ) -> Result<(), Error> {
+    fn take(&mut self, draft: Draft<K>, keys: &dyn KeySource<K>) -> Result<(), Error> {
         let class = draft.locator.class();
         assert!(draft.slot <= self.header.to, "rows are of the run's slots");
         match self.header.kind {
@@ -207,7 +203,7 @@ impl<const K: usize> RunWriter<K> {
             }
             RunKind::Delta { after } => assert!(draft.slot > after, "rows are of the run's slots"),
         }
-        self.stream.push(draft, number, keys, &mut self.output)
+        self.stream.push(draft, keys, &mut self.output)
     }
 
     /// Takes a part whose keys are all above those that are there.
@@ -222,12 +218,12 @@ impl<const K: usize> RunWriter<K> {
         self.stream.end_page(&NothingToRead, &mut self.output)?;
         let difference = match self.stream.last() {
             None => Difference::At(0),
-            Some(last) => last.key.difference(&first),
+            Some(before) => before.key.difference(&first.key),
         };
         let Difference::At(at) = difference else { panic!("parts have keys of their own") };
-        let is_behind = self.stream.last().is_none_or(|last| last.key.bytes < first.bytes);
+        let is_behind = self.stream.last().is_none_or(|before| before.key.bytes < first.key.bytes);
         assert!(is_behind, "keys go upward");
-        part.fences[0] = Fence::between(&first, at);
+        part.fences[0] = Fence::between(&first.key, at);
         for (page, fence) in part.pages.as_chunks_mut().0.iter_mut().zip(part.fences) {
             self.output.page(page, fence)?;
         }

@@ -49,31 +49,38 @@ fn read(bytes: &[u8], chunk_bytes: usize) -> (Vec<Message>, Result<(), FeedError
     let mut ending: Option<(Box<SlotEnd>, Vec<u8>, Vec<u8>)> = None;
     for mut input in bytes.chunks(chunk_bytes.max(1)) {
         loop {
-            match reader.next(&mut input) {
+            let item = match reader.next(&mut input) {
                 Err(error) => return (messages, Err(error)),
                 Ok(None) => break,
-                Ok(Some(FeedItem::SlotBegin(begin))) => messages.push(Message::Begin(begin)),
-                Ok(Some(FeedItem::Account(SlotAccount { slot, write_index, account }))) => {
+                Ok(Some((offset, item))) => {
+                    let place = write(&messages).len() as u64;
+                    assert_eq!(offset, place, "where its message begins");
+                    item
+                }
+            };
+            match item {
+                FeedItem::SlotBegin(begin) => messages.push(Message::Begin(begin)),
+                FeedItem::Account(SlotAccount { slot, write_index, account }) => {
                     let (pubkey, account) = account.to_owned();
                     messages.push(Message::Account { slot, write_index, pubkey, account });
                 }
-                Ok(Some(FeedItem::SlotEnd(end))) => {
+                FeedItem::SlotEnd(end) => {
                     assert!(ending.replace((end, Vec::new(), Vec::new())).is_none());
                 }
-                Ok(Some(FeedItem::Bank(piece))) => {
+                FeedItem::Bank(piece) => {
                     assert!(!piece.is_empty());
                     ending.as_mut().expect("within an end").1.extend(piece);
                 }
-                Ok(Some(FeedItem::StatusCache(piece))) => {
+                FeedItem::StatusCache(piece) => {
                     assert!(!piece.is_empty());
                     ending.as_mut().expect("within an end").2.extend(piece);
                 }
-                Ok(Some(FeedItem::SlotEnded)) => {
+                FeedItem::SlotEnded => {
                     let (end, bank, status_cache) = ending.take().expect("within an end");
                     messages.push(Message::End { end, bank, status_cache });
                 }
-                Ok(Some(FeedItem::Rooted(slot))) => messages.push(Message::Rooted(slot)),
-                Ok(Some(FeedItem::Abandoned(slot))) => messages.push(Message::Abandoned(slot)),
+                FeedItem::Rooted(slot) => messages.push(Message::Rooted(slot)),
+                FeedItem::Abandoned(slot) => messages.push(Message::Abandoned(slot)),
             }
         }
         assert!(input.is_empty(), "all input was taken");
