@@ -18,10 +18,8 @@ fn read(bytes: &[u8], chunk_bytes: usize) -> (Vec<u8>, usize, Result<(), FeedErr
         loop {
             match reader.next(&mut input) {
                 Ok(Some((_, item))) => {
-                    items += usize::from(!matches!(
-                        item,
-                        FeedItem::Bank(_) | FeedItem::StatusCache(_)
-                    ));
+                    items +=
+                        usize::from(!matches!(item, FeedItem::Bank(_) | FeedItem::StatusCache(_)));
                     writer.write(&item, &mut written);
                 }
                 Ok(None) => break,

@@ -29,6 +29,20 @@ pub(crate) enum Command {
     ProgramAccounts(commands::program_accounts::Options),
     /// List the token accounts of a mint, largest first
     TokenHolders(commands::token_holders::Options),
+    /// List all versions of an account that a store keeps
+    History(commands::history::Options),
+    /// Find the accounts that differ between two slots of a store
+    Diff(commands::slot_diff::Options),
+    /// Show what a store keeps: stretches of slots, base points, gaps, forks
+    Coverage(commands::coverage::Options),
+    /// Take what happens after a base point into a store
+    #[command(subcommand)]
+    Ingest(commands::ingest::IngestCommand),
+    /// Be the node of a store: keep it open for writing, ingest, serve requests
+    Run(commands::run::Options),
+    /// Ask the node of a store
+    #[command(subcommand)]
+    Request(commands::request::RequestCommand),
     /// Look into a journal, check, save and copy it
     #[command(subcommand)]
     Journal(commands::journal::JournalCommand),

@@ -2,13 +2,19 @@
 
 pub(crate) mod account;
 pub(crate) mod completions;
+pub(crate) mod coverage;
 pub(crate) mod debug;
 pub(crate) mod diff;
 pub(crate) mod export;
+pub(crate) mod history;
+pub(crate) mod ingest;
 pub(crate) mod inspect;
 pub(crate) mod journal;
 pub(crate) mod ls;
 pub(crate) mod program_accounts;
+pub(crate) mod request;
+pub(crate) mod run;
+pub(crate) mod slot_diff;
 pub(crate) mod stats;
 pub(crate) mod token_holders;
 pub(crate) mod verify;
@@ -35,6 +41,12 @@ pub(crate) fn run(arguments: Arguments) -> Result<Exit, Failure> {
         }
         Command::ProgramAccounts(options) => program_accounts::run(common, &options),
         Command::TokenHolders(options) => token_holders::run(common, &options),
+        Command::History(options) => history::run(common, &options),
+        Command::Diff(options) => slot_diff::run(common, &options),
+        Command::Coverage(options) => coverage::run(common, &options),
+        Command::Ingest(command) => ingest::run(common, &command),
+        Command::Run(options) => run::run(common, &options),
+        Command::Request(command) => request::run(common, &command),
         Command::Journal(command) => journal::run(common, &command),
         Command::Debug(command) => debug::run(common, &command),
         Command::Completions(options) => completions::run(&options),

@@ -3,6 +3,7 @@
 use std::{io, process::ExitCode};
 
 use icecore_restore::Error;
+use icecore_store::ingest::IngestError;
 
 /// What the process ends with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,7 +15,7 @@ pub(crate) enum Exit {
     Bad,
     /// The command line is wrong, or a file name is no archive name.
     Usage,
-    /// No answer can be given: outside of what is there, or a limit is in the way.
+    /// No answer can be given, or not all of it: outside of what is kept, or a limit is in the way.
     Incomplete,
     /// The operating system said no.
     System,
@@ -22,16 +23,33 @@ pub(crate) enum Exit {
     Interrupted,
 }
 
+impl Exit {
+    /// All, with their codes.
+    const CODES: [(Self, u8); 6] = [
+        (Self::Good, 0),
+        (Self::Bad, 1),
+        (Self::Usage, 2),
+        (Self::Incomplete, 3),
+        (Self::System, 4),
+        (Self::Interrupted, 130),
+    ];
+
+    /// As the process ends with it.
+    pub(crate) fn code(self) -> u8 {
+        let found = Self::CODES.iter().find(|(exit, _)| *exit == self);
+        found.expect("all are listed").1
+    }
+
+    /// What another process says with its code.
+    pub(crate) fn of_code(code: u8) -> Self {
+        let found = Self::CODES.iter().find(|(_, listed)| *listed == code);
+        found.map_or(Self::System, |(exit, _)| *exit)
+    }
+}
+
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
-        Self::from(match exit {
-            Exit::Good => 0,
-            Exit::Bad => 1,
-            Exit::Usage => 2,
-            Exit::Incomplete => 3,
-            Exit::System => 4,
-            Exit::Interrupted => 130,
-        })
+        exit.code().into()
     }
 }
 
@@ -43,6 +61,8 @@ pub(crate) enum Failure {
     #[error(transparent)]
     Journal(#[from] icecore_journal::Error),
     #[error(transparent)]
+    Store(#[from] icecore_store::Error),
+    #[error(transparent)]
     Disk(#[from] icecore_disk::Error),
     #[error("cannot write the answer: {0}")]
     Output(#[from] io::Error),
@@ -50,6 +70,19 @@ pub(crate) enum Failure {
     Usage(String),
     #[error("{0}")]
     Damaged(String),
+    #[error("{0}")]
+    Incomplete(String),
+    #[error("{0}")]
+    System(String),
+    #[error(transparent)]
+    Ingest(#[from] IngestError<icecore_store::Error>),
+    #[error("the node is busy: {0}")]
+    Busy(String),
+    /// The node did what was asked for, and failed.
+    #[error("{message}")]
+    Node { message: String, exit: Exit },
+    #[error("interrupted")]
+    Interrupted,
 }
 
 fn journal_exit(error: &icecore_journal::Error) -> Exit {
@@ -67,6 +100,31 @@ fn journal_exit(error: &icecore_journal::Error) -> Exit {
     }
 }
 
+fn store_exit(error: &icecore_store::Error) -> Exit {
+    use icecore_store::Error;
+    match error {
+        // A gate has refused a slot: it is not what it states.
+        _ if error.denial().is_some() => Exit::Bad,
+        Error::Journal(error) => journal_exit(error),
+        Error::Corrupt { .. } | Error::Event { .. } | Error::StaleRuns { .. } => Exit::Bad,
+        // What was given does not fit what is there.
+        Error::SlotRefused { .. }
+        | Error::WrittenTwice { .. }
+        | Error::DataTooLong { .. }
+        | Error::BaseRefused { .. } => Exit::Bad,
+        Error::NoStore { .. } | Error::SeveralForks { .. } | Error::Hash(_) => Exit::Usage,
+        Error::Empty
+        | Error::NotCovered { .. }
+        | Error::InGap { .. }
+        | Error::Expired { .. }
+        | Error::NoSuchSlot { .. }
+        | Error::NoFork { .. } => Exit::Incomplete,
+        // A file that the store names is not there.
+        Error::Disk(error) if error.is_absent() => Exit::Bad,
+        _ => Exit::System,
+    }
+}
+
 /// How a command ends whose answer was given, or whose reader has simply gone: as the answer says.
 pub(crate) fn ended(told: Result<(), Failure>, exit: Exit) -> Result<Exit, Failure> {
     match told {
@@ -76,7 +134,8 @@ pub(crate) fn ended(told: Result<(), Failure>, exit: Exit) -> Result<Exit, Failu
 }
 
 impl Failure {
-    fn exit(&self) -> Exit {
+    /// What a command ends with for it.
+    pub(crate) fn exit(&self) -> Exit {
         match self {
             Self::Restore(error) => match error {
                 Error::Name { .. }
@@ -89,9 +148,18 @@ impl Failure {
                 _ => Exit::System,
             },
             Self::Journal(error) => journal_exit(error),
-            Self::Disk(_) | Self::Output(_) => Exit::System,
+            Self::Store(error) => store_exit(error),
+            Self::Disk(_) | Self::Output(_) | Self::System(_) => Exit::System,
             Self::Usage(_) => Exit::Usage,
             Self::Damaged(_) => Exit::Bad,
+            Self::Incomplete(_) => Exit::Incomplete,
+            Self::Ingest(error) => match error {
+                IngestError::Store { source, .. } => store_exit(source),
+                _ => Exit::Bad,
+            },
+            Self::Busy(_) => Exit::System,
+            Self::Node { exit, .. } => *exit,
+            Self::Interrupted => Exit::Interrupted,
         }
     }
 

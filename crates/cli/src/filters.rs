@@ -6,6 +6,7 @@
 use std::{collections::HashSet, str::FromStr};
 
 use clap::Args;
+use icecore_store::OwnerFilter;
 use icecore_types::{AccountRef, Pubkey};
 
 /// What a single `--memcmp` may compare, in bytes: the reference client's `MAX_DATA_SIZE`
@@ -60,6 +61,11 @@ impl FromStr for Memcmp {
 }
 
 impl Memcmp {
+    /// Bytes that lie at an offset.
+    pub(crate) fn at(offset: usize, bytes: &[u8]) -> Self {
+        Self { offset, bytes: bytes.to_vec() }
+    }
+
     fn matches(&self, data: &[u8]) -> bool {
         data.get(self.offset..).is_some_and(|rest| rest.starts_with(&self.bytes))
     }
@@ -77,6 +83,20 @@ impl<'a> Filter<'a> {
     /// Accounts of any of these programs, or of any program if none is named.
     pub(crate) fn new(owners: &[Pubkey], data: &'a DataFilters) -> Self {
         Self { owners: owners.iter().copied().collect(), data }
+    }
+
+    /// The programs, in the order of their addresses; none: any.
+    pub(crate) fn owners(&self) -> Vec<Pubkey> {
+        let mut owners: Vec<_> = self.owners.iter().copied().collect();
+        owners.sort_unstable();
+        owners
+    }
+
+    /// The same without the owners, for a store.
+    pub(crate) fn of_owner(&self) -> OwnerFilter {
+        let memcmp =
+            self.data.memcmp.iter().map(|memcmp| (memcmp.offset as u64, memcmp.bytes.clone()));
+        OwnerFilter { data_size: self.data.data_size, memcmp: memcmp.collect() }
     }
 
     pub(crate) fn matches(&self, account: &AccountRef<'_>) -> bool {

@@ -14,19 +14,29 @@
 //! What it does *not* do: know formats, hashes or checks.
 
 mod args;
+mod changes;
 mod commands;
 mod dates;
 mod document;
 mod exit;
+mod feed_input;
 mod filters;
+mod ingesting;
+mod interrupt;
+mod moment;
 mod monitor;
+mod node;
 mod options;
 mod output;
 mod progress;
+mod reading;
 mod rows;
 mod scan;
 mod size;
+mod source;
 mod watcher;
+mod work_watch;
+mod writing;
 
 use std::process::ExitCode;
 

@@ -9,7 +9,7 @@ use std::{
 
 use clap::{Args, ValueEnum};
 use icecore_restore::{
-    Cores, MEMORY_BYTES_DEFAULT, MEMORY_BYTES_MIN, Options, Pair, Placement, Progress, TilePlan,
+    Cores, MEMORY_BYTES_DEFAULT, MEMORY_BYTES_MIN, Options, Placement, Progress, TilePlan,
 };
 use icecore_tile::{SandboxMode, available_cores};
 
@@ -150,36 +150,5 @@ fn memory_limit(text: &str) -> Result<Size, String> {
     match bytes < MEMORY_BYTES_MIN {
         true => Err(format!("at least {} MiB are needed", MEMORY_BYTES_MIN >> 20)),
         false => Ok(Size(bytes)),
-    }
-}
-
-/// Where accounts come from.
-#[derive(Debug, Clone, Args)]
-pub(crate) struct SourceOptions {
-    /// A folder (its best pair), or a full archive and perhaps, given again, an incremental one
-    #[arg(long, required = true, value_name = "DIR|ARCHIVE")]
-    pub(crate) from: Vec<PathBuf>,
-
-    /// Read the archives even if their verdict is bad
-    #[arg(long)]
-    pub(crate) no_verify: bool,
-}
-
-impl SourceOptions {
-    /// Opens the archives.
-    pub(crate) fn pair(&self) -> Result<Pair, Failure> {
-        pair_of(&self.from)
-    }
-}
-
-/// A folder, a full archive, or a full and an incremental archive.
-pub(crate) fn pair_of(paths: &[PathBuf]) -> Result<Pair, Failure> {
-    match paths {
-        [folder] if icecore_disk::is_folder(folder) => Ok(Pair::best_in(folder)?),
-        [full] => Ok(Pair::files(full, None)?),
-        [full, incremental] => Ok(Pair::files(full, Some(incremental))?),
-        _ => Err(Failure::Usage(
-            "give a folder, or a full and at most one incremental archive".into(),
-        )),
     }
 }

@@ -22,10 +22,10 @@ use icecore_disk::{Output, Publish, Stopwatch};
 use icecore_restore::Progress;
 use icecore_tile::Metrics;
 use serde::Serialize;
-use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::{
     exit::Failure,
+    interrupt::Interrupt,
     watcher::{Screen, Seen, Signals, tell, watch},
 };
 
@@ -63,16 +63,7 @@ struct MetricsFile<'a> {
 
 impl Watch {
     pub(crate) fn start(progress: Arc<Progress>, how: Watching<'_>) -> Result<Self, Failure> {
-        let interrupted = Arc::new(AtomicBool::new(false));
-        for signal in [SIGINT, SIGTERM] {
-            // The second one ends the process at once; the order of these two matters.
-            signal_hook::flag::register_conditional_shutdown(
-                signal,
-                128 + signal,
-                Arc::clone(&interrupted),
-            )?;
-            signal_hook::flag::register(signal, Arc::clone(&interrupted))?;
-        }
+        let interrupt = Interrupt::listen()?;
         if let Some(path) = how.metrics {
             drop(Output::create(path)?);
         }
@@ -90,7 +81,7 @@ impl Watch {
             false => Screen::lines(log, how.monitor),
         };
         let done = Arc::new(AtomicBool::new(false));
-        let signals = Signals { interrupted, done: Arc::clone(&done) };
+        let signals = Signals { interrupt, done: Arc::clone(&done) };
         let watcher = {
             let (progress, keeps) = (Arc::clone(&progress), metrics.is_some());
             thread::spawn(move || watch(&progress, &signals, screen, keeps))

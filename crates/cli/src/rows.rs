@@ -6,8 +6,24 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use clap::ValueEnum;
 use icecore_programs::{Parsed, parse};
 use icecore_restore::LiveAccount;
-use icecore_types::{Pubkey, Slot};
+use icecore_types::{AccountRef, Pubkey, Slot};
 use serde::Serialize;
+
+/// A live account, wherever it comes from.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Live<'a> {
+    pub(crate) account: AccountRef<'a>,
+    /// The slot in which this version was written.
+    pub(crate) slot: Slot,
+    /// Of a store's: the slot whose state it is of.
+    pub(crate) at_slot: Option<Slot>,
+}
+
+impl<'a> From<LiveAccount<'a>> for Live<'a> {
+    fn from(live: LiveAccount<'a>) -> Self {
+        Self { account: live.account, slot: live.slot, at_slot: None }
+    }
+}
 
 /// How account data is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -33,6 +49,8 @@ pub(crate) struct AccountRow<'a> {
     pub(crate) executable: bool,
     pub(crate) rent_epoch: u64,
     pub(crate) slot: Slot,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) at_slot: Option<Slot>,
     pub(crate) data_len: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) data: Option<String>,
@@ -42,7 +60,7 @@ pub(crate) struct AccountRow<'a> {
 
 impl<'a> AccountRow<'a> {
     /// Base58 is for data of at most [`BASE58_BYTES_MAX`]; the caller sees to it.
-    pub(crate) fn new(live: &LiveAccount<'a>, encoding: Encoding) -> Self {
+    pub(crate) fn new(live: &Live<'a>, encoding: Encoding) -> Self {
         let account = &live.account;
         let parsed = parse(account);
         let data = match encoding {
@@ -58,6 +76,7 @@ impl<'a> AccountRow<'a> {
             executable: account.executable,
             rent_epoch: account.rent_epoch,
             slot: live.slot,
+            at_slot: live.at_slot,
             data_len: account.data.len() as u64,
             data,
             parsed,
@@ -69,7 +88,10 @@ impl<'a> AccountRow<'a> {
 #[derive(Debug, Serialize)]
 pub(crate) struct AbsentRow {
     pub(crate) pubkey: Pubkey,
-    pub(crate) absent: bool,
+    /// `null` where nobody knows: the store does not keep all accounts, and it may be one of the others.
+    pub(crate) absent: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) at_slot: Option<Slot>,
 }
 
 /// The first line of accounts as CSV: RFC 4180 but for its line ends, which are those of Unix.
@@ -78,7 +100,7 @@ pub(crate) const CSV_HEADER: &str =
 
 /// Writes an account as a line of CSV. No value needs quotes: there are only numbers, words,
 /// base58 and base64.
-pub(crate) fn write_csv(live: &LiveAccount<'_>, out: &mut impl Write) -> io::Result<()> {
+pub(crate) fn write_csv(live: &Live<'_>, out: &mut impl Write) -> io::Result<()> {
     let account = &live.account;
     writeln!(
         out,
@@ -114,7 +136,7 @@ struct AccountFileContent {
 }
 
 impl AccountFile {
-    pub(crate) fn new(live: &LiveAccount<'_>) -> Self {
+    pub(crate) fn new(live: &Live<'_>) -> Self {
         let account = &live.account;
         Self {
             pubkey: *account.pubkey,

@@ -1,25 +1,37 @@
-//! Live accounts for commands: archives opened and judged, rows visited, failures carried out of
-//! the thread that visits.
+//! Live accounts for commands: archives opened and judged, or a store opened; rows visited, failures
+//! carried out of where they are visited.
 
 use std::ops::ControlFlow;
 
-use icecore_restore::{Answer, Error, LiveAccount, LiveAccounts, live_accounts};
+use icecore_restore::{Answer, Error, LiveAccounts, live_accounts};
 
 use crate::{
     exit::Failure,
-    options::{CommonOptions, SourceOptions},
+    filters::Filter,
+    options::CommonOptions,
     progress::Watch,
+    reading::Reading,
+    rows::Live,
+    source::{Source, SourceOptions, pair_of},
 };
 
-/// Archives whose live accounts can be visited.
-pub(crate) struct Scan {
+/// Something whose live accounts can be visited.
+pub(crate) enum Scan {
+    /// Archives.
+    Archives(Box<Archives>),
+    /// A store.
+    Store(Box<Reading>),
+}
+
+/// Archives that were verified.
+pub(crate) struct Archives {
     accounts: LiveAccounts,
     watch: Watch,
 }
 
 impl Scan {
-    /// Verifies the archives, which must have a good verdict unless the user takes any. Rows go to
-    /// stdout while they are found, or not before all have been.
+    /// Verifies the archives, which must have a good verdict unless the user takes any; or opens the
+    /// store. Rows go to stdout while they are found, or not before all have been.
     pub(crate) fn open(
         common: &CommonOptions,
         source: &SourceOptions,
@@ -36,37 +48,52 @@ impl Scan {
         source: &SourceOptions,
         rows_to_stdout: bool,
     ) -> Result<(Self, T), Failure> {
-        let (pair, options) = (source.pair()?, common.scan());
-        let watch = common.watch_scan(rows_to_stdout)?;
-        let made = make()?;
-        if !source.no_verify {
-            let accounts = live_accounts(pair, options, &watch.progress).map_err(telling_more)?;
-            return Ok((Self { accounts, watch }, made));
+        match source.chosen()? {
+            Source::Archives(paths) => {
+                let (pair, options) = (pair_of(paths)?, common.scan());
+                let watch = common.watch_scan(rows_to_stdout)?;
+                let made = make()?;
+                let accounts = match source.no_verify {
+                    true => LiveAccounts::open(pair, options, &watch.progress)?,
+                    false => live_accounts(pair, options, &watch.progress).map_err(telling_more)?,
+                };
+                warn(&accounts);
+                Ok((Self::Archives(Box::new(Archives { accounts, watch })), made))
+            }
+            Source::Store(folder, moment) => {
+                let reading = Reading::open(&folder, moment)?;
+                Ok((Self::Store(Box::new(reading)), make()?))
+            }
         }
-        let accounts = LiveAccounts::open(pair, options, &watch.progress)?;
-        let verdicts = accounts.report().archives.iter();
-        for verdict in verdicts.filter(|verdict| verdict.verdict == Answer::Bad) {
-            let failed: Vec<_> = verdict.failures().map(|check| check.id.to_string()).collect();
-            let failed = failed.join(" ");
-            eprintln!("icecore: warning: {}: the verdict is bad ({failed})", verdict.archive);
-        }
-        Ok((Self { accounts, watch }, made))
     }
 
-    /// Gives every live account to `visit`, on a thread of its own, until it breaks or fails.
+    /// Gives every live account that passes to `visit`, perhaps on a thread of its own, until it breaks
+    /// or fails.
     pub(crate) fn for_each(
         &mut self,
-        mut visit: impl FnMut(LiveAccount<'_>) -> Result<ControlFlow<()>, Failure> + Send,
+        filter: &Filter<'_>,
+        mut visit: impl FnMut(Live<'_>) -> Result<ControlFlow<()>, Failure> + Send,
     ) -> Result<(), Failure> {
+        let Archives { accounts, watch } = match self {
+            Self::Archives(archives) => &mut **archives,
+            Self::Store(reading) => {
+                reading.check_kept(&filter.owners())?;
+                return reading.for_each(filter, &mut visit);
+            }
+        };
         let mut failure = None;
-        let visited =
-            self.accounts.for_each(&self.watch.progress, |account| match visit(account) {
+        let visited = accounts.for_each(&watch.progress, |live| {
+            if !filter.matches(&live.account) {
+                return ControlFlow::Continue(());
+            }
+            match visit(live.into()) {
                 Ok(flow) => flow,
                 Err(failed) => {
                     failure = Some(failed);
                     ControlFlow::Break(())
                 }
-            });
+            }
+        });
         match failure {
             Some(failure) => Err(failure),
             None => Ok(visited?),
@@ -75,7 +102,20 @@ impl Scan {
 
     /// Ends the progress, so that an answer can follow.
     pub(crate) fn finish(self) -> Result<(), Failure> {
-        self.watch.finish()
+        match self {
+            Self::Archives(archives) => archives.watch.finish(),
+            Self::Store(_) => Ok(()),
+        }
+    }
+}
+
+/// Says what is wrong with archives that are read all the same.
+fn warn(accounts: &LiveAccounts) {
+    let verdicts = accounts.report().archives.iter();
+    for verdict in verdicts.filter(|verdict| verdict.verdict == Answer::Bad) {
+        let failed: Vec<_> = verdict.failures().map(|check| check.id.to_string()).collect();
+        let failed = failed.join(" ");
+        eprintln!("icecore: warning: {}: the verdict is bad ({failed})", verdict.archive);
     }
 }
 

@@ -24,7 +24,7 @@ use icecore_restore::Progress;
 use icecore_tile::{Metrics, MetricsReader};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
-use crate::{monitor, size::human};
+use crate::{interrupt::Interrupt, monitor, size::human};
 
 /// How often the watcher looks.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -43,7 +43,7 @@ const PIPELINES_MAX: usize = 64;
 
 /// What the rest of the program tells the watcher.
 pub(crate) struct Signals {
-    pub(crate) interrupted: Arc<AtomicBool>,
+    pub(crate) interrupt: Interrupt,
     pub(crate) done: Arc<AtomicBool>,
 }
 
@@ -74,7 +74,7 @@ pub(crate) fn watch(
     let mut pipelines = Pipelines { keeps, ..Pipelines::default() };
     loop {
         let last = signals.done.load(Ordering::Relaxed);
-        if signals.interrupted.load(Ordering::Relaxed) {
+        if signals.interrupt.is_wanted() {
             progress.interrupt();
         }
         screen.show(progress, &mut pipelines, stopwatch.seconds(), last);

@@ -45,6 +45,11 @@ impl Error {
         matches!(self, Self::Path { source, .. } if source.kind() == io::ErrorKind::NotFound)
     }
 
+    /// Whether nobody listens at a socket any more.
+    pub fn is_refused(&self) -> bool {
+        matches!(self, Self::Path { source, .. } if source.kind() == io::ErrorKind::ConnectionRefused)
+    }
+
     /// Whether a reader closed the other end of a pipe: the quiet end of an output.
     pub fn is_broken_pipe(&self) -> bool {
         matches!(self, Self::Path { source, .. } if source.kind() == io::ErrorKind::BrokenPipe)

@@ -1,6 +1,9 @@
 //! What lies in a folder.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use crate::Error;
 
@@ -35,6 +38,12 @@ pub fn list(folder: impl AsRef<Path>) -> Result<Vec<FolderEntry>, Error> {
     }
     entries.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(entries)
+}
+
+/// The path from the root of the file system, for a process that works elsewhere.
+pub fn absolute(path: impl AsRef<Path>) -> Result<PathBuf, Error> {
+    let path = path.as_ref();
+    std::path::absolute(path).map_err(|source| Error::new(path, "name", source))
 }
 
 /// Whether the path is a folder.

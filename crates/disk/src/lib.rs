@@ -26,6 +26,7 @@ mod scratch;
 mod sequential;
 mod shared_page;
 mod simulated;
+mod socket;
 
 pub use aligned::{AlignedBuffer, DIRECT_BYTES};
 pub use clock::Stopwatch;
@@ -35,7 +36,7 @@ pub use disk::{
 pub use error::Error;
 pub use export::ExportFolder;
 pub use file::{File, StandardInput};
-pub use folder::{FolderEntry, exists, is_folder, list};
+pub use folder::{FolderEntry, absolute, exists, is_folder, list};
 pub use machine::{Machine, machine, try_direct_reads};
 pub use mapping::{Mapping, prefetch};
 pub use output::{Output, Publish};
@@ -46,3 +47,4 @@ pub use sequential::{
     DirectMode, ReadMethod, ReadMethodUsed, ReadOptions, ReaderDescriptor, SequentialReader,
 };
 pub use simulated::{Fault, FaultKind, FaultPoint, SimulatedDisk};
+pub use socket::{connect, listen};

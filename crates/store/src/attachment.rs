@@ -43,7 +43,11 @@ impl OpenSlot {
         }
         let place = what as usize;
         let mut writer = match std::mem::take(&mut self.attached[place]) {
-            Attached::Nothing => self.shared.chain().writer()?.extent_writer(bytes)?,
+            Attached::Nothing => {
+                let writer = self.shared.chain().writer()?.extent_writer(bytes)?;
+                self.shared.underway.note(self.id, writer.position().0);
+                writer
+            }
             Attached::Writing(writer) => writer,
             Attached::Done(_) => {
                 return refused("more comes of its bank or status cache than was said");

@@ -176,7 +176,8 @@ wire_struct! {
 
 wire_struct! {
     /// Records were written again elsewhere: all that is alive of these data segments. Extents: the
-    /// new records.
+    /// new records. The lattice hashes of what was moved and of what was left out add up to that of
+    /// all records that events had adopted there.
     #[derive(Debug, Clone, PartialEq, Eq)]
     pub(crate) struct Moved {
         /// Data segments whose records are not used any more.
@@ -185,6 +186,9 @@ wire_struct! {
         pub(crate) horizon: Slot,
         /// Records moved.
         pub(crate) records: u64,
+        /// Of these, such that say that an account was closed and that no run leads to: they are
+        /// needed to rebuild runs as long as older versions of these accounts may be somewhere.
+        pub(crate) closed: u64,
         /// Lattice hash of the records moved.
         pub(crate) lattice: [u8; 2048],
         /// Lattice hash of the records left out that were once adopted.
@@ -199,6 +203,8 @@ wire_struct! {
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
     pub(crate) struct Horizon {
         pub(crate) slot: Slot,
+        /// The states at base points before it are kept.
+        pub(crate) keeps_bases: bool,
     }
 }
 

@@ -49,6 +49,11 @@ impl Wakeup {
         self.state.lock().expect("nobody panics while holding it").error.clone()
     }
 
+    /// Whether the keeper is to end.
+    pub(crate) fn is_ending(&self) -> bool {
+        self.state.lock().expect("nobody panics while holding it").end
+    }
+
     fn note(&self, result: Result<(), Error>) {
         let error = result.err().map(|error| error.to_string());
         self.state.lock().expect("nobody panics while holding it").error = error;
@@ -87,7 +92,9 @@ impl Shared {
         if self.is_flush_due() {
             self.flush()?;
         }
-        self.merge_runs()
+        self.merge_runs()?;
+        self.retain()?;
+        self.compact_if_due()
     }
 
     fn is_flush_due(&self) -> bool {

@@ -78,16 +78,21 @@ impl Shared {
                 windows.push(Window { complete, deltas: Vec::new(), base: None, last: None });
             }
         }
-        self.exchange_runs(windows)
+        self.exchange_runs(windows, &[])
     }
 
-    /// The next state has these windows; files that it does not name go.
-    pub(crate) fn exchange_runs(&self, windows: Vec<Window>) -> Result<(), Error> {
+    /// The next state has these windows, and does not use these segments; run files that it does not
+    /// name go.
+    pub(crate) fn exchange_runs(
+        &self,
+        windows: Vec<Window>,
+        without_segments: &[u32],
+    ) -> Result<(), Error> {
         self.disk.sync_folder(&runs_folder(&self.folder))?;
         let before = {
             let mirror = self.mirror();
             let before = self.state();
-            self.next_state(&mirror, &before, windows, &[]);
+            self.next_state(&mirror, &before, windows, without_segments);
             before
         };
         self.save_set()?;
@@ -109,6 +114,22 @@ impl Shared {
         let by_pubkey = self.merge(state, by_pubkey, kind, last.to)?;
         let by_owner = by_owner.map(|runs| self.merge(state, runs, kind, last.to)).transpose()?;
         self.open_pair(Some(after), last.to, by_pubkey, by_owner)
+    }
+
+    /// What of a delta is of later slots than `after`.
+    pub(crate) fn cut_delta(
+        &self,
+        state: &State,
+        delta: &RunPair,
+        after: Slot,
+    ) -> Result<RunPair, Error> {
+        let kind = RunKind::Delta { after };
+        let by_pubkey = self.merge(state, vec![Arc::clone(&delta.by_pubkey)], kind, delta.to)?;
+        let by_owner = match &delta.by_owner {
+            Some(run) => Some(self.merge(state, vec![Arc::clone(run)], kind, delta.to)?),
+            None => None,
+        };
+        self.open_pair(Some(after), delta.to, by_pubkey, by_owner)
     }
 
     /// The state at a slot as a complete run: of each key the newest row at or below it, unless that
@@ -144,7 +165,7 @@ impl Shared {
         RunPair::open(&*self.disk, &self.folder, self.identity, &entry)
     }
 
-    /// Merges runs, given newest first: all rows, or those of accounts that live at the last slot.
+    /// Merges runs, given newest first: all rows of a delta's slots, or those of accounts that live at the last slot.
     fn merge<const K: usize>(
         &self,
         state: &State,
@@ -161,7 +182,7 @@ impl Shared {
         let mut merge = Merge::new(&runs, Bound::Unbounded, &keys)?;
         while let Some(row) = merge.next_row()? {
             let is_wanted = match kind {
-                RunKind::Delta { .. } => true,
+                RunKind::Delta { after } => row.slot > after,
                 RunKind::Complete => {
                     let is_newest = row.slot <= to && row.newer.is_none_or(|newer| newer > to);
                     is_newest && row.locator.class().is_live()
@@ -173,6 +194,7 @@ impl Shared {
         }
         let commits = merged_slots(runs).filter(|commit| match (kind, commit) {
             (RunKind::Complete, Ok(commit)) => commit.slot == to,
+            (RunKind::Delta { after }, Ok(commit)) => commit.slot > after,
             _ => true,
         });
         writer.finish_merged(commits, &keys)

@@ -31,6 +31,7 @@ use crate::{
     shared::{Chain, Mirror, Shared, State},
     summing::Summers,
     tail::Tail,
+    underway::Underway,
 };
 
 /// The program that the journal of a store belongs to.
@@ -203,6 +204,9 @@ impl Store {
             leases: Leases::default(),
             summers: Summers::new(kernel),
             wakeup: Wakeup::default(),
+            underway: Underway::default(),
+            facts: Mutex::default(),
+            last_look: Mutex::default(),
         });
         let mut opened = Opened { journal, ..Opened::default() };
         shared.load_set(&mut opened)?;

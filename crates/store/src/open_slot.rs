@@ -365,6 +365,7 @@ impl OpenSlot {
         let chain = shared.chain();
         let mut writer = chain.writer()?.extent_writer(self.laid_out.len() as u64)?;
         let (segment, start) = writer.position();
+        shared.underway.note(self.id, segment);
         let mut records = &mut self.laid_out[..];
         let mut at = 0;
         for version in &mut self.versions[self.sealed_versions..] {
@@ -398,5 +399,6 @@ impl Drop for OpenSlot {
             // Nobody is there to hear of an error; the next open records it.
             let _ = self.shared.abandon_slots(&[self.id]);
         }
+        self.shared.underway.end(self.id);
     }
 }

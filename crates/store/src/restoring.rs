@@ -15,10 +15,10 @@
 use std::os::fd::RawFd;
 
 use icecore_journal::{BulkSession, BulkWriter, Digest, Extent};
-use icecore_types::{AccountRef, Pubkey, Slot};
+use icecore_types::{AccountRef, Hash, Pubkey, Slot};
 
 use crate::{
-    BaseFacts, Error, Locator, Origin, RecordSeed, SlotId, Store, Version,
+    BaseFacts, BaseFit, Error, Locator, Origin, RecordSeed, SlotId, Store, Version,
     run::{RunHeader, RunInfo, RunKind, RunStore, RunWriter},
 };
 
@@ -112,6 +112,20 @@ impl<'s> Restoring<'s> {
     /// The slot that all restored versions count for.
     pub fn slot(&self) -> Slot {
         self.slot
+    }
+
+    /// Whether the store has a place for the state, which has this bank hash.
+    ///
+    /// # Errors
+    /// [`Error::BaseRefused`] when it holds that state, another one of the slot, or only later ones.
+    pub fn check(&self, bank_hash: &Hash) -> Result<(), Error> {
+        match self.store.check_base(self.slot, bank_hash)? {
+            BaseFit::New => Ok(()),
+            BaseFit::Held => Err(Error::BaseRefused {
+                slot: self.slot,
+                why: "the store holds this state already".to_string(),
+            }),
+        }
     }
 
     /// What its runs belong to.

@@ -99,10 +99,7 @@ impl RunSet {
 
     /// Ids of all run files.
     pub(crate) fn ids(&self) -> impl Iterator<Item = u32> {
-        self.windows.iter().flat_map(Window::pairs).flat_map(|pair| {
-            let owner = pair.by_owner.as_ref().map(|run| run.info().id);
-            [pair.by_pubkey.info().id].into_iter().chain(owner)
-        })
+        self.windows.iter().flat_map(Window::pairs).flat_map(RunPair::ids)
     }
 }
 
@@ -295,6 +292,12 @@ impl SetFile {
 }
 
 impl RunPair {
+    /// Ids of its files.
+    pub(crate) fn ids(&self) -> impl Iterator<Item = u32> {
+        let owner = self.by_owner.as_ref().map(|run| run.info().id);
+        [self.by_pubkey.info().id].into_iter().chain(owner)
+    }
+
     pub(crate) fn entry(&self) -> PairEntry {
         PairEntry {
             after: self.after,

@@ -20,6 +20,7 @@ use icecore_types::{Pubkey, Slot};
 use crate::{
     Error, Options,
     bank::BaseFacts,
+    compaction::{LastLook, facts::Facts},
     keeper::Wakeup,
     leases::Leases,
     locator::Locator,
@@ -30,6 +31,7 @@ use crate::{
     summing::Summers,
     tail::Tail,
     tree::Tree,
+    underway::Underway,
 };
 
 /// The tail and the runs, as they belong together.
@@ -86,6 +88,11 @@ pub(crate) struct Shared {
     pub(crate) leases: Leases,
     pub(crate) summers: Summers,
     pub(crate) wakeup: Wakeup,
+    /// Segments with extents that no event names yet.
+    pub(crate) underway: Underway,
+    /// What the chain says of data segments.
+    pub(crate) facts: Mutex<Facts>,
+    pub(crate) last_look: Mutex<LastLook>,
 }
 
 impl Shared {

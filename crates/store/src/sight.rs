@@ -176,6 +176,10 @@ impl Shared {
         let state = self.state();
         let (in_tail, final_slot) = mirror.tree.sight(id).ok_or(Error::NoSuchSlot { slot: id })?;
         let window = window_of(&state, final_slot).ok_or(Error::NoSuchSlot { slot: id })?;
+        if state.runs.windows[window].last.is_some_and(|last| last < final_slot) {
+            // Of its window only the base point is kept.
+            return Err(Error::NoSuchSlot { slot: id });
+        }
         Ok(Sight { state, visible: Visible::of(in_tail), final_slot, window })
     }
 }

@@ -234,7 +234,7 @@ impl Shared {
     }
 
     /// The last slot at or before a number that runs know.
-    fn flushed_slot_at(
+    pub(crate) fn flushed_slot_at(
         &self,
         window: &crate::run_set::Window,
         number: Slot,

@@ -1,4 +1,5 @@
-//! `icecore account`: the newest version of accounts that are asked for by their address.
+//! `icecore account`: accounts that are asked for by their address: the newest version, or that of a
+//! store's slot.
 
 mod display;
 
@@ -8,15 +9,17 @@ use std::{
 };
 
 use clap::Args;
-use icecore_restore::{LiveAccount, Place};
+use icecore_store::AccountVersion;
 use icecore_types::{Account, Pubkey, Slot};
 
 use crate::{
     exit::{Exit, Failure},
-    options::{CommonOptions, SourceOptions},
+    filters::{DataFilters, Filter},
+    options::CommonOptions,
     output::Answer,
-    rows::{AbsentRow, AccountRow, BASE58_BYTES_MAX, Encoding},
+    rows::{AbsentRow, AccountRow, BASE58_BYTES_MAX, Encoding, Live},
     scan::Scan,
+    source::SourceOptions,
 };
 
 #[derive(Debug, Args)]
@@ -37,12 +40,21 @@ pub(crate) struct Options {
 struct Found {
     account: Account,
     slot: Slot,
-    place: Place,
 }
 
-impl Found {
-    fn live<'a>(&'a self, pubkey: &'a Pubkey) -> LiveAccount<'a> {
-        LiveAccount { account: self.account.borrowed(pubkey), slot: self.slot, place: self.place }
+/// All that were found.
+struct Answers {
+    found: HashMap<Pubkey, Found>,
+    /// Of a store: the slot whose state was read.
+    at_slot: Option<Slot>,
+    /// Whether what was not found is absent for sure.
+    is_whole: bool,
+}
+
+impl Answers {
+    fn live<'a>(&'a self, pubkey: &'a Pubkey) -> Option<Live<'a>> {
+        let Found { account, slot } = self.found.get(pubkey)?;
+        Some(Live { account: account.borrowed(pubkey), slot: *slot, at_slot: self.at_slot })
     }
 }
 
@@ -50,10 +62,11 @@ pub(crate) fn run(common: &CommonOptions, options: &Options) -> Result<Exit, Fai
     let mut seen = HashSet::new();
     let asked: Vec<Pubkey> =
         options.pubkeys.iter().copied().filter(|pubkey| seen.insert(*pubkey)).collect();
-    let found = find(common, &options.source, &asked)?;
+    let answers = find(common, &options.source, &asked)?;
 
     if options.encoding == Some(Encoding::Base58) {
-        let bytes = |pubkey: &Pubkey| found.get(pubkey).map_or(0, |found| found.account.data.len());
+        let bytes =
+            |pubkey: &Pubkey| answers.live(pubkey).map_or(0, |live| live.account.data.len());
         if let Some(pubkey) = asked.iter().find(|pubkey| bytes(pubkey) > BASE58_BYTES_MAX) {
             return Err(Failure::Usage(format!(
                 "{pubkey} has {} bytes of data, more than the {BASE58_BYTES_MAX} that are shown in base58: take base64",
@@ -65,18 +78,17 @@ pub(crate) fn run(common: &CommonOptions, options: &Options) -> Result<Exit, Fai
     let mut answer = Answer::new(common.output);
     let mut shown = 0;
     for pubkey in &asked {
-        match found.get(pubkey) {
-            Some(found) if answer.is_display() => {
+        match answers.live(pubkey) {
+            Some(live) if answer.is_display() => {
                 if shown > 0 {
                     answer.line("")?;
                 }
                 shown += 1;
-                let live = found.live(pubkey);
                 display::block(&live, options.encoding, common.verbose, &mut answer)?;
             }
-            Some(found) => {
+            Some(live) => {
                 let encoding = options.encoding.unwrap_or(Encoding::Base64);
-                let row = AccountRow::new(&found.live(pubkey), encoding);
+                let row = AccountRow::new(&live, encoding);
                 // One object for one answer, a line each for many.
                 match asked.len() {
                     1 => answer.object(&row)?,
@@ -84,29 +96,48 @@ pub(crate) fn run(common: &CommonOptions, options: &Options) -> Result<Exit, Fai
                 }
             }
             None if answer.is_display() => {}
-            None => answer.row(&AbsentRow { pubkey: *pubkey, absent: true })?,
+            None => {
+                let (absent, at_slot) = (answers.is_whole.then_some(true), answers.at_slot);
+                answer.row(&AbsentRow { pubkey: *pubkey, absent, at_slot })?;
+            }
         }
     }
     answer.finish()?;
-    let absent: Vec<_> = asked.iter().filter(|pubkey| !found.contains_key(pubkey)).collect();
-    for pubkey in &absent {
-        eprintln!("icecore: {pubkey}: absent (closed, or never there)");
+    let absent = asked.iter().filter(|pubkey| !answers.found.contains_key(pubkey));
+    let mut exit = Exit::Good;
+    for pubkey in absent {
+        match answers.is_whole {
+            true => eprintln!("icecore: {pubkey}: absent (closed, or never there)"),
+            false => eprintln!("icecore: {pubkey}: absent, or of an owner that is not kept"),
+        }
+        exit = if answers.is_whole { Exit::Bad } else { Exit::Incomplete };
     }
-    Ok(if absent.is_empty() { Exit::Good } else { Exit::Bad })
+    Ok(exit)
 }
 
+/// The accounts that are there, and the slot of the store that they are of.
 fn find(
     common: &CommonOptions,
     source: &SourceOptions,
     asked: &[Pubkey],
-) -> Result<HashMap<Pubkey, Found>, Failure> {
-    let wanted: HashSet<&Pubkey> = asked.iter().collect();
+) -> Result<Answers, Failure> {
     let mut scan = Scan::open(common, source, false)?;
     let mut found = HashMap::new();
-    scan.for_each(|live| {
+    if let Scan::Store(reading) = &scan {
+        for (pubkey, version) in asked.iter().zip(reading.get_many(asked)?) {
+            if let Some(AccountVersion { written, account, .. }) = version {
+                found.insert(*pubkey, Found { account, slot: written });
+            }
+        }
+        let at_slot = Some(reading.slot());
+        return Ok(Answers { found, at_slot, is_whole: reading.is_whole() });
+    }
+    let wanted: HashSet<&Pubkey> = asked.iter().collect();
+    let any = DataFilters::default();
+    scan.for_each(&Filter::new(&[], &any), |live| {
         if wanted.contains(live.account.pubkey) {
             let (pubkey, account) = live.account.to_owned();
-            found.insert(pubkey, Found { account, slot: live.slot, place: live.place });
+            found.insert(pubkey, Found { account, slot: live.slot });
         }
         // An account is live once.
         Ok(match found.len() == wanted.len() {
@@ -115,5 +146,5 @@ fn find(
         })
     })?;
     scan.finish()?;
-    Ok(found)
+    Ok(Answers { found, at_slot: None, is_whole: true })
 }

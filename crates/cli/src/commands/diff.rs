@@ -6,15 +6,17 @@ use std::{
 };
 
 use clap::Args;
-use icecore_restore::{
-    AccountDiff, AccountState, Answer as Verdicts, Change, Diff, LiveAccounts, StateSummary,
-};
+use icecore_restore::{AccountDiff, Answer as Verdicts, Change, Diff, LiveAccounts, StateSummary};
 use serde::Serialize;
 
+use super::slot_diff;
 use crate::{
+    changes,
     exit::{Exit, Failure},
-    options::{CommonOptions, pair_of},
+    moment::Moment,
+    options::CommonOptions,
     output::Answer,
+    source::pair_of,
 };
 
 #[derive(Debug, Args)]
@@ -31,6 +33,10 @@ pub(crate) struct Options {
     /// The state after, likewise
     #[arg(value_name = "B")]
     after: PathBuf,
+
+    /// Compare two slots of a store instead, as `icecore diff` does
+    #[arg(long, value_name = "DIR")]
+    store: Option<PathBuf>,
 }
 
 /// The last line in JSON.
@@ -72,7 +78,7 @@ impl Rows<'_> {
     fn account(&mut self, account: &AccountDiff) -> Result<(), Failure> {
         self.begin()?;
         match self.answer.is_display() {
-            true => show(account, &mut self.answer),
+            true => changes::show(account, &mut self.answer),
             false => Ok(self.answer.row(account)?),
         }
     }
@@ -101,6 +107,14 @@ impl Rows<'_> {
 }
 
 pub(crate) fn run(common: &CommonOptions, options: &Options) -> Result<Exit, Failure> {
+    if let Some(store) = &options.store {
+        return slot_diff::compare(
+            common,
+            store,
+            (moment(&options.before)?, moment(&options.after)?),
+            &[],
+        );
+    }
     // Both names are looked at before hours may be spent on the first.
     let before = pair_of(&side(&options.before))?;
     let after = pair_of(&side(&options.after))?;
@@ -140,6 +154,16 @@ pub(crate) fn run(common: &CommonOptions, options: &Options) -> Result<Exit, Fai
     watch.finish()?;
     rows.end(&diff)?;
     Ok(if diff.is_same() { Exit::Good } else { Exit::Bad })
+}
+
+/// A side that is a slot of a store.
+fn moment(argument: &Path) -> Result<Moment, Failure> {
+    let text = argument.to_str().unwrap_or_default();
+    text.parse().map_err(|error| {
+        Failure::Usage(format!(
+            "{error}; with --store both sides are slots: to compare an archive, leave it out"
+        ))
+    })
 }
 
 /// The paths of a side. A comma parts a full from an incremental archive, unless a file or folder
@@ -187,44 +211,5 @@ fn last(diff: &Diff, fields: &[&str]) -> String {
         (false, _) => {
             counts.map(|change| format!("{} {}", change.word(), diff.count(change))).join(", ")
         }
-    }
-}
-
-fn show(account: &AccountDiff, answer: &mut Answer) -> Result<(), Failure> {
-    answer.line(format!("{:7} {}", account.change.word(), account.pubkey))?;
-    match (&account.before, &account.after) {
-        (Some(before), Some(after)) => {
-            for field in &account.fields {
-                let [before, after] = [before, after].map(|state| value(state, field));
-                answer.line(format!("  {field:11} {before} -> {after}"))?;
-            }
-            if before.slot != after.slot {
-                answer.line(format!("  {:11} {} -> {}", "(slot)", before.slot, after.slot))?;
-            }
-        }
-        (Some(state), None) | (None, Some(state)) => {
-            answer.line(format!(
-                "  lamports {}, owner {}{}, {} bytes of data, slot {}",
-                state.lamports,
-                state.owner,
-                if state.executable { ", executable" } else { "" },
-                state.data_len,
-                state.slot
-            ))?;
-        }
-        (None, None) => {}
-    }
-    Ok(())
-}
-
-/// A field by its name.
-fn value(state: &AccountState, field: &str) -> String {
-    match field {
-        "lamports" => state.lamports.to_string(),
-        "owner" => state.owner.to_string(),
-        "executable" => state.executable.to_string(),
-        "rent_epoch" => state.rent_epoch.to_string(),
-        "data_len" => state.data_len.to_string(),
-        _ => state.data_blake3.to_string(),
     }
 }

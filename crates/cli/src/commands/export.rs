@@ -10,17 +10,17 @@ use std::{
 
 use clap::{Args, Subcommand, ValueEnum};
 use icecore_disk::{ExportFolder, Output, Publish};
-use icecore_restore::LiveAccount;
 use icecore_types::Pubkey;
 
 use crate::{
     exit::{Exit, Failure},
     filters::{DataFilters, Filter},
-    options::{CommonOptions, Format, SourceOptions},
+    options::{CommonOptions, Format},
     output::Answer,
-    rows::{AccountFile, AccountRow, CSV_HEADER, Encoding, write_csv},
+    rows::{AccountFile, AccountRow, CSV_HEADER, Encoding, Live, write_csv},
     scan::Scan,
     size::human,
+    source::SourceOptions,
 };
 
 #[derive(Debug, Subcommand)]
@@ -72,12 +72,10 @@ pub(crate) fn run(common: &CommonOptions, options: &Options) -> Result<Exit, Fai
     let filter = Filter::new(&options.program_accounts, &options.filters);
     let (mut rows, mut bytes) = (0u64, 0u64);
     target.begin(options.format)?;
-    scan.for_each(|live| {
-        if filter.matches(&live.account) {
-            target.row(options.format, &live)?;
-            rows += 1;
-            bytes += live.account.data.len() as u64;
-        }
+    scan.for_each(&filter, |live| {
+        target.row(options.format, &live)?;
+        rows += 1;
+        bytes += live.account.data.len() as u64;
         Ok(ControlFlow::Continue(()))
     })?;
     target.finish()?;
@@ -116,7 +114,7 @@ impl Target {
         Ok(())
     }
 
-    fn row(&mut self, format: RowFormat, live: &LiveAccount<'_>) -> Result<(), Failure> {
+    fn row(&mut self, format: RowFormat, live: &Live<'_>) -> Result<(), Failure> {
         match self {
             Self::Standard(out) => write_row(format, live, out),
             Self::File(out) => write_row(format, live, out),
@@ -141,11 +139,7 @@ impl Target {
     }
 }
 
-fn write_row(
-    format: RowFormat,
-    live: &LiveAccount<'_>,
-    out: &mut impl Write,
-) -> Result<(), Failure> {
+fn write_row(format: RowFormat, live: &Live<'_>, out: &mut impl Write) -> Result<(), Failure> {
     match format {
         RowFormat::Csv => write_csv(live, out)?,
         RowFormat::Jsonl | RowFormat::AccountDir => {

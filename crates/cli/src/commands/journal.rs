@@ -4,13 +4,18 @@
 //! Nothing here changes a journal. Copies and salvages of one that belongs to a program are made for
 //! that program to use, so they are refused unless the owner is named.
 
-use std::path::{Path, PathBuf};
+use std::{
+    ops::ControlFlow,
+    path::{Path, PathBuf},
+};
 
 use clap::{Args, Subcommand};
+use icecore_journal::WorkProgress;
 
 use crate::{
     exit::{Exit, Failure},
     options::CommonOptions,
+    work_watch::WorkWatch,
 };
 
 mod check;
@@ -19,7 +24,6 @@ mod dump;
 mod events;
 mod ls;
 mod salvage;
-mod watch;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum JournalCommand {
@@ -74,6 +78,12 @@ pub(crate) fn run(common: &CommonOptions, command: &JournalCommand) -> Result<Ex
         JournalCommand::Salvage(options) => salvage::run(common, options),
         JournalCommand::Copy(options) => copy::run(common, options),
     }
+}
+
+/// Shows how far work on a journal is.
+fn look(watch: &mut WorkWatch, progress: &WorkProgress) -> ControlFlow<()> {
+    let WorkProgress { bytes_done, bytes_total, events } = *progress;
+    watch.look(bytes_done, bytes_total, |_| format!("{events} events"))
 }
 
 /// Seconds and nanoseconds since 1970, as people write them.

@@ -3,16 +3,16 @@
 use std::ops::ControlFlow;
 
 use clap::Args;
-use icecore_restore::LiveAccount;
 use icecore_types::Pubkey;
 
 use crate::{
     exit::{Exit, Failure},
     filters::{DataFilters, Filter},
-    options::{CommonOptions, SourceOptions},
+    options::CommonOptions,
     output::Answer,
-    rows::{AccountRow, Encoding},
+    rows::{AccountRow, Encoding, Live},
     scan::Scan,
+    source::SourceOptions,
 };
 
 #[derive(Debug, Args)]
@@ -33,14 +33,12 @@ pub(crate) fn run(common: &CommonOptions, options: &Options) -> Result<Exit, Fai
     let filter = Filter::new(&[options.program], &options.filters);
     let mut answer = Answer::new(common.output);
     let mut rows = 0u64;
-    scan.for_each(|live| {
-        if filter.matches(&live.account) {
-            match answer.is_display() {
-                true => line(&live, rows == 0, &mut answer)?,
-                false => answer.row(&AccountRow::new(&live, Encoding::Base64))?,
-            }
-            rows += 1;
+    scan.for_each(&filter, |live| {
+        match answer.is_display() {
+            true => line(&live, rows == 0, &mut answer)?,
+            false => answer.row(&AccountRow::new(&live, Encoding::Base64))?,
         }
+        rows += 1;
         Ok(ControlFlow::Continue(()))
     })?;
     answer.finish()?;
@@ -50,7 +48,7 @@ pub(crate) fn run(common: &CommonOptions, options: &Options) -> Result<Exit, Fai
 }
 
 /// A line of the table. Its widths are fixed, as rows are shown while they are found.
-fn line(live: &LiveAccount<'_>, first: bool, answer: &mut Answer) -> Result<(), Failure> {
+fn line(live: &Live<'_>, first: bool, answer: &mut Answer) -> Result<(), Failure> {
     let mut row = |pubkey: String, lamports: String, data_len: String, slot: String| {
         answer.line(format!("{pubkey:44}  {lamports:>20}  {data_len:>8}  {slot:>10}"))
     };

@@ -12,9 +12,10 @@ use serde::Serialize;
 
 use crate::{
     exit::{Exit, Failure},
-    options::{CommonOptions, pair_of},
+    options::CommonOptions,
     output::{Answer, Table},
     size::human,
+    source::pair_of,
 };
 
 /// What accounts are put together by.

@@ -16,10 +16,12 @@ use serde::{Serialize, Serializer};
 
 use crate::{
     exit::{Exit, Failure},
-    options::{CommonOptions, SourceOptions},
+    filters::{DataFilters, Filter, Memcmp},
+    options::CommonOptions,
     output::Answer,
     rows::decimal,
     scan::Scan,
+    source::SourceOptions,
 };
 
 #[derive(Debug, Args)]
@@ -53,6 +55,14 @@ enum MintAccount {
     Other { owner: Pubkey },
 }
 
+/// What one visit finds.
+struct Collected {
+    mint: Option<MintAccount>,
+    holders: Vec<Holder>,
+    /// Of a store: the slot whose state was read.
+    at_slot: Option<Slot>,
+}
+
 /// A row of JSON.
 #[derive(Debug, Serialize)]
 struct Row {
@@ -74,6 +84,8 @@ struct Last {
 
 #[derive(Debug, Serialize)]
 struct Summary {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    at_slot: Option<Slot>,
     mint: Pubkey,
     program: Pubkey,
     decimals: u8,
@@ -94,7 +106,7 @@ fn as_text<T: ToString, S: Serializer>(value: &T, serializer: S) -> Result<S::Ok
 }
 
 pub(crate) fn run(common: &CommonOptions, options: &Options) -> Result<Exit, Failure> {
-    let (mint, mut holders) = collect(common, options)?;
+    let Collected { mint, mut holders, at_slot } = collect(common, options)?;
     let (supply, decimals, token_2022) = match mint {
         Some(MintAccount::Mint { supply, decimals, token_2022 }) => (supply, decimals, token_2022),
         Some(MintAccount::Other { owner }) => {
@@ -121,6 +133,7 @@ pub(crate) fn run(common: &CommonOptions, options: &Options) -> Result<Exit, Fai
     holders.sort_unstable_by(|a, b| b.amount.cmp(&a.amount).then(a.address.cmp(&b.address)));
 
     let summary = Summary {
+        at_slot,
         mint: options.mint,
         program: if token_2022 { programs::TOKEN_2022 } else { programs::TOKEN },
         decimals,
@@ -144,23 +157,36 @@ pub(crate) fn run(common: &CommonOptions, options: &Options) -> Result<Exit, Fai
     Ok(Exit::Good)
 }
 
-fn collect(
-    common: &CommonOptions,
-    options: &Options,
-) -> Result<(Option<MintAccount>, Vec<Holder>), Failure> {
+/// The mint and its token accounts, and the slot of the store that they are of.
+fn collect(common: &CommonOptions, options: &Options) -> Result<Collected, Failure> {
     let mut scan = Scan::open(common, &options.source, false)?;
-    let (mut mint, mut holders) = (None, Vec::new());
-    scan.for_each(|live| {
+    let mut collected = Collected { mint: None, holders: Vec::new(), at_slot: None };
+    let mut data = DataFilters::default();
+    let filter = match &scan {
+        Scan::Archives(_) => Filter::new(&[], &data),
+        // A store finds them by their owners; only the mint has to be asked for.
+        Scan::Store(reading) => {
+            let programs = [programs::TOKEN, programs::TOKEN_2022];
+            reading.check_kept(&programs)?;
+            collected.at_slot = Some(reading.slot());
+            let mint = reading.get_many(&[options.mint])?.remove(0);
+            collected.mint = mint.map(|mint| mint_account(&mint.account.borrowed(&options.mint)));
+            data.memcmp.push(Memcmp::at(0, options.mint.as_bytes()));
+            Filter::new(&programs, &data)
+        }
+    };
+    let Collected { mint, holders, .. } = &mut collected;
+    scan.for_each(&filter, |live| {
         let account = &live.account;
         if *account.pubkey == options.mint {
-            mint = Some(mint_account(account));
+            *mint = Some(mint_account(account));
         } else if let Some(holder) = holder(account, &options.mint, live.slot) {
             holders.push(holder);
         }
         Ok(ControlFlow::Continue(()))
     })?;
     scan.finish()?;
-    Ok((mint, holders))
+    Ok(collected)
 }
 
 fn mint_account(account: &AccountRef<'_>) -> MintAccount {

@@ -17,9 +17,10 @@ use serde::Serialize;
 
 use crate::{
     exit::{Exit, Failure},
-    options::{CommonOptions, pair_of},
+    options::CommonOptions,
     output::Answer,
     size::human,
+    source::pair_of,
 };
 
 #[derive(Debug, Args)]

@@ -18,6 +18,8 @@
 //!
 //! What it does *not* do: read blocks.
 
+use std::cmp::Ordering;
+
 use icecore_types::Slot;
 
 use super::{
@@ -93,12 +95,18 @@ impl<'a, const K: usize> FenceView<'a, K> {
         read_ordered(self.block, Self::place(index) + self.prefix)
     }
 
+    /// About where a key lies in what a fence leads to, if keys are uniform, of `count` places.
+    pub(crate) fn place_behind(&self, index: usize, key: &[u8; K], count: usize) -> usize {
+        let end = if index + 1 < self.count { self.number(index + 1) } else { u64::MAX };
+        interpolated(read_ordered(key, self.prefix), self.number(index), end, count)
+    }
+
     /// How many fences are at or before a key and slot.
     pub(crate) fn count_at_or_before(&self, key: &[u8; K], slot: Slot) -> usize {
         match key[..self.prefix].cmp(&self.key(0)[..self.prefix]) {
-            std::cmp::Ordering::Less => return 0,
-            std::cmp::Ordering::Greater => return self.count,
-            std::cmp::Ordering::Equal => {}
+            Ordering::Less => return 0,
+            Ordering::Greater => return self.count,
+            Ordering::Equal => {}
         }
         let sought = read_ordered(key, self.prefix);
         let guess = interpolated(sought, self.number(0), self.number(self.count - 1), self.count);

@@ -44,7 +44,10 @@ impl Spot {
         // The bits must not follow the bucket: the multiplier of SplitMix64 mixes them first.
         let mixed = (hash + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let mixed = (mixed ^ mixed >> 32).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        Self { bucket: (u128::from(hash) * u128::from(buckets) >> 31) as u64, choice: mixed >> 10 }
+        Self {
+            bucket: ((u128::from(hash) * u128::from(buckets)) >> 31) as u64,
+            choice: mixed >> 10,
+        }
     }
 
     fn bits(self) -> impl Iterator<Item = usize> {

@@ -1,5 +1,7 @@
 //! Keys: as they are sought, and as far as a row knows them.
 
+use std::cmp::Ordering;
+
 use icecore_types::Slot;
 use twox_hash::XxHash3_64;
 
@@ -72,10 +74,10 @@ impl<const K: usize> PartialKey<K> {
     }
 
     /// How it compares with the first bytes of keys; `None` where too little is known.
-    pub fn compare(&self, other: &Self) -> Option<std::cmp::Ordering> {
+    pub fn compare(&self, other: &Self) -> Option<Ordering> {
         match self.difference(other) {
             Difference::At(at) => Some(self.bytes[at].cmp(&other.bytes[at])),
-            Difference::None => Some(std::cmp::Ordering::Equal),
+            Difference::None => Some(Ordering::Equal),
             Difference::Unknown => None,
         }
     }
@@ -169,7 +171,7 @@ mod tests {
         assert_eq!(left.compare(&right), None);
         assert_eq!(left.difference(&partial(&[1, 2])), Difference::Unknown);
         assert_eq!(left.difference(&partial(&[1, 3, 9])), Difference::At(1));
-        assert_eq!(left.compare(&partial(&[1, 2, 2, 9])), Some(std::cmp::Ordering::Greater));
+        assert_eq!(left.compare(&partial(&[1, 2, 2, 9])), Some(Ordering::Greater));
         let whole = PartialKey::whole([7; 32]);
         assert_eq!(whole.difference(&whole), Difference::None);
     }

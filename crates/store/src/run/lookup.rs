@@ -2,7 +2,7 @@
 //!
 //! 1. The filter of a delta run passes over most keys that are not in it: one cache line.
 //! 2. Fences lead to the one page in which the key can be: the last that begins at or before key and
-//!    slot. Only if the next page goes on with the key, the answer can be its first row.
+//!    slot. They also tell about where in it, so that these bytes can be on their way. Only if the next page goes on with the key, the answer can be its first row.
 //! 3. In the page the suffix is searched from a guess. Of the rows with this suffix those with the
 //!    key's hash are the answer, or a key with the same suffix and hash.
 //!
@@ -12,15 +12,18 @@
 //!
 //! What it does *not* do: read records ([`super::versions`] does).
 
+use std::cmp::Ordering;
+
 use icecore_disk::prefetch;
 use icecore_types::Slot;
 
 use super::{
     Run, Sought,
+    block::BLOCK_BYTES,
     fences::{FenceView, fences_per_block},
     filter::{Spot, place_of},
     key::Fence,
-    layout::FIRST_PAGE,
+    layout::{FIRST_PAGE, Level},
     page::{PageView, suffix_number},
     search::{first_not_before, interpolated},
 };
@@ -41,6 +44,12 @@ pub struct Found {
 /// Keys that are looked up side by side.
 const GROUP: usize = 32;
 
+/// Bytes before and behind a guess that are fetched with it: the standard deviation of the guess is
+/// half the root of a page's rows, which are up to 16 bytes wide.
+const NEAR_BYTES: usize = 128;
+
+const CACHE_LINE_BYTES: usize = 64;
+
 /// Where rows with the suffix of a key lie in a page.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Tied {
@@ -53,9 +62,9 @@ impl<'a, const K: usize> PageView<'a, K> {
     pub(crate) fn first_at_or_above(&self, key: &[u8; K]) -> Tied {
         let suffix = suffix_number(key, self.prefix().len(), self.suffix_bytes());
         let from = match key[..self.prefix().len()].cmp(self.prefix()) {
-            std::cmp::Ordering::Less => 0,
-            std::cmp::Ordering::Greater => self.rows(),
-            std::cmp::Ordering::Equal => {
+            Ordering::Less => 0,
+            Ordering::Greater => self.rows(),
+            Ordering::Equal => {
                 let guess = interpolated(suffix, self.suffix(0), self.last_suffix(), self.rows());
                 first_not_before(guess, self.rows(), |index| self.suffix(index) < suffix)
             }
@@ -116,18 +125,14 @@ impl<const K: usize> Run<K> {
             let mut pages = [None; GROUP];
             sought.iter().for_each(|sought| self.prefetch_filter(sought));
             for ((sought, found), page) in sought.iter().zip(&*found).zip(&mut pages) {
-                if found.is_some() || !self.may_have(sought)? {
-                    continue;
-                }
-                *page = self.page_of(sought.key, slot_max)?;
-                if let Some(page) = page {
-                    prefetch(self.unchecked(FIRST_PAGE + *page));
-                }
+                *page = (found.is_none() && self.may_have(sought)?).then_some(0);
             }
-            for (sought, page) in sought.iter().zip(&pages) {
-                if let Some(page) = page {
-                    let view = self.page(*page)?;
-                    view.prefetch_near(sought.key);
+            // Level by level, so that the bytes that one key needs come while others are looked at.
+            for level in (0..self.layout.levels.len()).rev() {
+                for (sought, page) in sought.iter().zip(&mut pages) {
+                    if let Some(block) = *page {
+                        *page = self.step_down(level, block, sought.key, slot_max)?;
+                    }
                 }
             }
             for ((sought, found), page) in sought.iter().zip(found).zip(pages) {
@@ -159,20 +164,54 @@ impl<const K: usize> Run<K> {
     /// The page in which rows of the key at or below the slot begin, if there are any; `None` when
     /// all pages begin above.
     pub(crate) fn page_of(&self, key: &[u8; K], slot: Slot) -> Result<Option<u64>, Error> {
-        let per_block = fences_per_block(K) as u64;
         let mut block = 0;
-        for level in self.layout.levels.iter().rev() {
-            let (number, fences) = (level.first_block + block, level.fences - block * per_block);
-            let count = fences.min(per_block) as usize;
-            let view = FenceView::<K>::new(self.block(number)?, count)
-                .map_err(|what| self.corrupt(number, what))?;
-            match view.count_at_or_before(key, slot) {
-                0 if block == 0 => return Ok(None),
-                0 => return Err(self.corrupt(number, "a block of fences begins too late")),
-                before => block = block * per_block + before as u64 - 1,
+        for level in (0..self.layout.levels.len()).rev() {
+            match self.step_down(level, block, key, slot)? {
+                Some(below) => block = below,
+                None => return Ok(None),
             }
         }
         Ok((!self.layout.levels.is_empty()).then_some(block))
+    }
+
+    /// From a block of fences to the one of the level below, or the page, that it leads to; `None`
+    /// when all of the run begins above. What is there is fetched.
+    fn step_down(
+        &self,
+        level: usize,
+        block: u64,
+        key: &[u8; K],
+        slot: Slot,
+    ) -> Result<Option<u64>, Error> {
+        let per_block = fences_per_block(K) as u64;
+        let Level { first_block, fences } = self.layout.levels[level];
+        let number = first_block + block;
+        let count = (fences - block * per_block).min(per_block) as usize;
+        let view = FenceView::<K>::new(self.block(number)?, count)
+            .map_err(|what| self.corrupt(number, what))?;
+        let Some(index) = view.count_at_or_before(key, slot).checked_sub(1) else {
+            return match block {
+                0 => Ok(None),
+                _ => Err(self.corrupt(number, "a block of fences begins too late")),
+            };
+        };
+        let below = block * per_block + index as u64;
+        let first_below = match level.checked_sub(1) {
+            Some(level) => self.layout.levels[level].first_block,
+            None => FIRST_PAGE,
+        };
+        self.prefetch_near(first_below + below, view.place_behind(index, key, BLOCK_BYTES));
+        Ok(Some(below))
+    }
+
+    /// Fetches the header of a block, and the bytes around those at `near`: all at once, since memory
+    /// takes as long for one as for all.
+    fn prefetch_near(&self, number: u64, near: usize) {
+        let block = self.unchecked(number);
+        prefetch(block);
+        let first = near.saturating_sub(NEAR_BYTES);
+        let lines = (first..BLOCK_BYTES.min(near + NEAR_BYTES)).step_by(CACHE_LINE_BYTES);
+        lines.for_each(|at| prefetch(&block[at..]));
     }
 
     /// A page of rows.
@@ -230,14 +269,5 @@ impl<const K: usize> Run<K> {
             locator: entry.locator,
             is_certain: true,
         }))
-    }
-}
-
-impl<const K: usize> PageView<'_, K> {
-    /// Fetches the bytes around where a key would be.
-    fn prefetch_near(&self, key: &[u8; K]) {
-        let suffix = suffix_number(key, self.prefix().len(), self.suffix_bytes());
-        let guess = interpolated(suffix, self.suffix(0), self.last_suffix(), self.rows());
-        self.row_bytes_around(guess).into_iter().for_each(prefetch);
     }
 }

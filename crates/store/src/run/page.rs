@@ -354,12 +354,6 @@ impl<'a, const K: usize> PageView<'a, K> {
         }
     }
 
-    /// The bytes of a row, and of the cache line before it and behind it, as far as there are any.
-    pub(crate) fn row_bytes_around(&self, index: usize) -> [&'a [u8]; 3] {
-        let at = self.row_at(index);
-        [at.saturating_sub(64), at, at + 64].map(|at| &self.block[at.min(BLOCK_BYTES - 1)..])
-    }
-
     /// What is known of a row's key.
     pub(crate) fn key(&self, index: usize) -> PartialKey<K> {
         let mut key = PartialKey { bytes: [0; K], known: self.fields.known() };

@@ -192,7 +192,9 @@ impl<const K: usize> RunPart<K> {
     /// When the row does not belong behind the one before.
     pub fn push(&mut self, row: &Row<K>) {
         let draft = Draft::of(&self.store, row);
-        self.done.ends.get_or_insert((draft, draft));
+        if self.done.ends.is_none() {
+            self.done.ends = Some((draft, draft));
+        }
         self.stream
             .push(draft, &NothingToRead, &mut self.done)
             .expect("memory takes pages, and no key is read");

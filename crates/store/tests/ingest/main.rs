@@ -5,10 +5,13 @@ mod again;
 #[path = "../common/mod.rs"]
 mod common;
 mod gaps;
+#[path = "../kit/mod.rs"]
+mod kit;
 mod mutator;
 mod random;
 mod real;
 mod refusals;
+mod stores;
 mod twins;
 
 use icecore_store::ingest::{Ingest, IngestError, IngestOptions, Refusal, Summary};

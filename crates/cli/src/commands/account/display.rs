@@ -2,13 +2,12 @@
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use icecore_programs::parse;
-use icecore_restore::LiveAccount;
 use icecore_types::{Pubkey, programs::name_of};
 
 use crate::{
     exit::Failure,
     output::Answer,
-    rows::{Encoding, decimal},
+    rows::{Encoding, Live, decimal},
     size::human,
 };
 
@@ -24,7 +23,7 @@ const SOL_DECIMALS: u8 = 9;
 /// Writes an account as lines. Without an encoding its data is decoded if the owner is known and
 /// dumped else, and long data is cut unless `verbose`.
 pub(super) fn block(
-    live: &LiveAccount<'_>,
+    live: &Live<'_>,
     encoding: Option<Encoding>,
     verbose: bool,
     answer: &mut Answer,

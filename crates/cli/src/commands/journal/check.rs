@@ -7,11 +7,12 @@ use icecore_disk::RealDisk;
 use icecore_journal::care::{CheckOptions, Checked, Severity, check};
 use serde::Serialize;
 
-use super::{hex, watch::Watch};
+use super::{hex, look};
 use crate::{
     exit::{Exit, Failure, ended},
     options::CommonOptions,
     output::Answer,
+    work_watch::WorkWatch,
 };
 
 #[derive(Debug, Args)]
@@ -65,8 +66,9 @@ fn word(severity: Severity) -> &'static str {
 pub(super) fn run(common: &CommonOptions, options: &Options) -> Result<Exit, Failure> {
     let how =
         CheckOptions { heads: &[], extents: !options.skip_extents, indexes: !options.skip_indexes };
-    let mut watch = Watch::start(common, "checking")?;
-    let checked = check(&RealDisk, &options.folder, &how, &mut |progress| watch.look(progress))?;
+    let mut watch = WorkWatch::start(common, "checking")?;
+    let checked =
+        check(&RealDisk, &options.folder, &how, &mut |progress| look(&mut watch, progress))?;
     watch.finish()?;
     let exit = if checked.damage == 0 { Exit::Good } else { Exit::Bad };
     ended(tell(common, &checked), exit)

@@ -7,11 +7,12 @@ use icecore_disk::{Disk, RealDisk};
 use icecore_journal::care::{CheckOptions, Copied, CopyOptions, Severity, check, copy, overview};
 use serde::Serialize;
 
-use super::{Target, check_owner, hex, watch::Watch};
+use super::{Target, check_owner, hex, look};
 use crate::{
     exit::{Exit, Failure, ended},
     options::CommonOptions,
     output::Answer,
+    work_watch::WorkWatch,
 };
 
 #[derive(Debug, Args)]
@@ -45,14 +46,14 @@ pub(super) fn run(common: &CommonOptions, options: &Options) -> Result<Exit, Fai
     check_owner(&found.owner, owner.as_deref(), folder)?;
     let disk: Arc<dyn Disk> = Arc::new(RealDisk);
     let how = CopyOptions { same_lineage: options.same_lineage };
-    let mut watch = Watch::start(common, "copying")?;
-    let copied = copy(&disk, folder, to, &how, &mut |progress| watch.look(progress))?;
+    let mut watch = WorkWatch::start(common, "copying")?;
+    let copied = copy(&disk, folder, to, &how, &mut |progress| look(&mut watch, progress))?;
     // A copy of what has rotted would take the place of good ones.
     let mut damage = 0;
     if !options.no_verify {
         let how = CheckOptions { heads: &[], extents: true, indexes: false };
         watch.next("checking the copy");
-        let checked = check(&RealDisk, to, &how, &mut |progress| watch.look(progress))?;
+        let checked = check(&RealDisk, to, &how, &mut |progress| look(&mut watch, progress))?;
         damage = checked.damage;
         for finding in checked.findings.iter().filter(|at| at.severity == Severity::Damage) {
             eprintln!("{} at byte {}: {}", finding.path.display(), finding.offset, finding.what);

@@ -5,11 +5,12 @@ use icecore_disk::RealDisk;
 use icecore_journal::care::{Salvaged, overview, salvage};
 use serde::Serialize;
 
-use super::{Target, check_owner, hex, watch::Watch};
+use super::{Target, check_owner, hex, look};
 use crate::{
     exit::{Exit, Failure, ended},
     options::CommonOptions,
     output::Answer,
+    work_watch::WorkWatch,
 };
 
 #[derive(Debug, Args)]
@@ -48,8 +49,8 @@ pub(super) fn run(common: &CommonOptions, options: &Options) -> Result<Exit, Fai
     if let Ok(found) = overview(&RealDisk, folder) {
         check_owner(&found.owner, owner.as_deref(), folder)?;
     }
-    let mut watch = Watch::start(common, "saving")?;
-    let saved = salvage(&RealDisk, folder, to, &mut |progress| watch.look(progress))?;
+    let mut watch = WorkWatch::start(common, "saving")?;
+    let saved = salvage(&RealDisk, folder, to, &mut |progress| look(&mut watch, progress))?;
     watch.finish()?;
     let is_whole = saved.missing.is_empty() && saved.damaged_extents == 0;
     ended(tell(common, &saved), if is_whole { Exit::Good } else { Exit::Incomplete })

@@ -137,7 +137,7 @@ proptest! {
         let mut part = RunPart::new(STORE);
         let mut last = None;
         for row in rows(&all) {
-            let ends = last != Some(row.key) && scattered(row.slot) % parts == 0;
+            let ends = last != Some(row.key) && scattered(row.slot).is_multiple_of(parts);
             if ends {
                 let done = std::mem::replace(&mut part, RunPart::new(STORE)).finish();
                 writer.append(done).expect("written");

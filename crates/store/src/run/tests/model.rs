@@ -177,3 +177,25 @@ fn a_complete_run_says_what_it_was_made_from() {
         assert_eq!(run.newest_at(&STORE.seek(&row.key), 99).expect("a sound run"), None);
     }
 }
+
+#[test]
+fn the_format_does_not_change_unnoticed() {
+    let folder = Folder::new();
+    let mut model = Model::new();
+    for number in 0..2_000u64 {
+        let class = SizeClass::of(number);
+        let locator = Locator::new((number % 300) as u32, 8 * number, class);
+        model.insert((uniform::<64>(number % 700), std::cmp::Reverse(10 + number)), locator);
+    }
+    let (path, stated) = (folder.path(1), delta(1));
+    let mut writer = RunWriter::create(&RealDisk, &path, STORE, stated, 2_000).expect("a new file");
+    rows(&model).for_each(|row| writer.push(&row).expect("written"));
+    let commits = (10..2_010).map(|slot| Ok(SlotCommit { slot, sequence: slot - 5 }));
+    let info = writer.finish(commits).expect("written");
+    // Who changes the format changes docs/formats/runs.md and the version.
+    assert_eq!(info.bytes, 21 * 4096);
+    assert_eq!(
+        Digest(info.digest).to_string(),
+        "6918e2e55e7482c6be8e435f272682fb8eab456b22e2ea475eacdf8ddd1a8e6b"
+    );
+}

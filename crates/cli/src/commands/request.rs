@@ -1,0 +1,58 @@
+//! `icecore request`: asks the node that has a store open.
+
+use clap::{Args, Subcommand};
+
+use crate::{
+    exit::{Exit, Failure},
+    moment::ForkName,
+    node::{Request, client},
+    options::CommonOptions,
+    output::Answer,
+    source::StoreOptions,
+};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum RequestCommand {
+    /// Make a slot final, with its ancestors
+    Root(Root),
+    /// Ask who the node is and how far it has come
+    Stats(StoreOptions),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Root {
+    /// The slot
+    #[arg(value_name = "SLOT[@BANK_HASH]")]
+    slot: ForkName,
+
+    #[command(flatten)]
+    store: StoreOptions,
+}
+
+pub(crate) fn run(common: &CommonOptions, command: &RequestCommand) -> Result<Exit, Failure> {
+    let (store, request) = match command {
+        RequestCommand::Root(Root { slot, store }) => {
+            (store, Request::Root { slot: slot.slot, bank_hash: slot.bank_hash })
+        }
+        RequestCommand::Stats(store) => (store, Request::Stats),
+    };
+    let Some(mut node) = client::connect(&store.store)? else {
+        return Err(Failure::System(format!(
+            "{}: no node has this store open; `icecore run` starts one",
+            store.store.display()
+        )));
+    };
+    let result = node.ask(&request)?;
+    let mut answer = Answer::new(common.output);
+    match (answer.is_display(), result.as_object()) {
+        (true, Some(fields)) => {
+            for (name, value) in fields {
+                let value = value.as_str().map_or_else(|| value.to_string(), str::to_string);
+                answer.line(format!("{name}: {value}"))?;
+            }
+        }
+        _ => answer.object(&result)?,
+    }
+    answer.finish()?;
+    Ok(Exit::Good)
+}

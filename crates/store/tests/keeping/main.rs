@@ -1,0 +1,8 @@
+//! What a store keeps, and what it gives back: retention, compaction, rebuilding, checking.
+
+#[path = "../kit/mod.rs"]
+mod kit;
+
+mod compaction;
+mod crashes;
+mod world;
