@@ -43,6 +43,9 @@ pub(crate) enum Command {
     /// Ask the node of a store
     #[command(subcommand)]
     Request(commands::request::RequestCommand),
+    /// Take care of a store
+    #[command(subcommand)]
+    Store(commands::store::StoreCommand),
     /// Look into a journal, check, save and copy it
     #[command(subcommand)]
     Journal(commands::journal::JournalCommand),

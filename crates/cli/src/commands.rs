@@ -16,6 +16,7 @@ pub(crate) mod request;
 pub(crate) mod run;
 pub(crate) mod slot_diff;
 pub(crate) mod stats;
+pub(crate) mod store;
 pub(crate) mod token_holders;
 pub(crate) mod verify;
 
@@ -47,6 +48,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<Exit, Failure> {
         Command::Ingest(command) => ingest::run(common, &command),
         Command::Run(options) => run::run(common, &options),
         Command::Request(command) => request::run(common, &command),
+        Command::Store(command) => store::run(common, &command),
         Command::Journal(command) => journal::run(common, &command),
         Command::Debug(command) => debug::run(common, &command),
         Command::Completions(options) => completions::run(&options),

@@ -119,12 +119,8 @@ impl Report {
     pub(crate) fn display(&self, answer: &mut Answer) -> io::Result<()> {
         answer.line(format!("root {} {}", self.root, self.bank_hash))?;
         answer.line(format!(
-            "{} slots committed, {} rooted, {} abandoned, {} dead; {} accounts written",
-            self.slots_committed,
-            self.rooted,
-            self.abandoned,
-            self.slots_dead,
-            self.accounts_written
+            "{} slots committed, {} rooted, {} dead; {} accounts written",
+            self.slots_committed, self.rooted, self.slots_dead, self.accounts_written
         ))?;
         if self.slots_there + self.slots_passed > 0 {
             answer.line(format!(

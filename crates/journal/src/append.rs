@@ -38,6 +38,9 @@ pub struct AppendOptions<'a> {
     /// Whether [`Journal::append`] may use the room that is kept in reserve when the disk is full
     /// (see [`Options::reserve_bytes`](crate::Options::reserve_bytes)).
     pub use_reserve: bool,
+    /// The batch is accepted only if nothing was taken back since this generation (see
+    /// [`Journal::generation`]): for callers whose batch builds on what they remember of earlier ones.
+    pub generation: Option<u64>,
 }
 
 impl Default for AppendOptions<'_> {
@@ -50,6 +53,25 @@ impl Default for AppendOptions<'_> {
             context: &(),
             record_denial: None,
             use_reserve: false,
+            generation: None,
+        }
+    }
+}
+
+/// What has to hold when a batch is accepted.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Conditions<'a> {
+    pub(crate) expectations: &'a [(&'a [u8], Expectation)],
+    pub(crate) idempotency_key: Option<&'a [u8]>,
+    pub(crate) generation: Option<u64>,
+}
+
+impl<'a> AppendOptions<'a> {
+    pub(crate) fn conditions(&self) -> Conditions<'a> {
+        Conditions {
+            expectations: self.expectations,
+            idempotency_key: self.idempotency_key,
+            generation: self.generation,
         }
     }
 }
@@ -62,8 +84,8 @@ impl Journal {
     ///
     /// # Errors
     /// Nothing of the batch is in the journal after [`Error::Unexpected`],
-    /// [`Error::IdempotencyConflict`], [`Error::Denied`], [`Error::NoSuchEvent`], [`Error::Unfit`] and
-    /// [`Error::TakenBack`]. After [`Error::Poisoned`] it may or may not be.
+    /// [`Error::IdempotencyConflict`], [`Error::Denied`], [`Error::NoSuchEvent`], [`Error::Unfit`],
+    /// [`Error::OtherGeneration`] and [`Error::TakenBack`]. After [`Error::Poisoned`] it may or may not be.
     pub fn append(&self, batch: &Batch, options: &AppendOptions<'_>) -> Result<Receipt, Error> {
         let append = || {
             let ticket = self.submit(batch, options)?;
@@ -106,7 +128,7 @@ impl Journal {
         if !options.gates.is_empty() {
             self.shared.pass_gates(batch, options, &mut annex)?;
         }
-        self.shared.submit(batch, options.expectations, options.idempotency_key, annex)
+        self.shared.submit(batch, options.conditions(), annex)
     }
 }
 
@@ -115,10 +137,10 @@ impl Shared {
     pub(crate) fn submit(
         self: &Arc<Self>,
         batch: &Batch,
-        expectations: &[(&[u8], Expectation)],
-        idempotency_key: Option<&[u8]>,
+        conditions: Conditions<'_>,
         annex: Vec<u8>,
     ) -> Result<Ticket, Error> {
+        let Conditions { expectations, idempotency_key, generation } = conditions;
         if batch.is_empty() {
             return Err(Error::Unfit { what: "a batch has at least one event" });
         }
@@ -143,6 +165,7 @@ impl Shared {
             ancestry: if batch.has_parents { self.ancestry(batch)? } else { Vec::new() },
             expectations,
             idempotency: idempotency_key.map(|key| (key, batch.request_digest())),
+            generation,
             annex,
         };
         let accepted = self.accept_batch(&prepared)?;
@@ -297,7 +320,8 @@ impl Shared {
                     .encode(&mut payload);
                 let mut denial = NewEvent::new(stream, reserved::DENIAL, &payload);
                 denial.payload_version = DenialRecord::VERSION;
-                let ticket = self.submit(&Batch::of(&denial)?, &[], None, Vec::new())?;
+                let denial = Batch::of(&denial)?;
+                let ticket = self.submit(&denial, Conditions::default(), Vec::new())?;
                 ticket.wait(options.durability)?;
                 Some(Box::new(ticket.receipt))
             }

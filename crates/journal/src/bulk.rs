@@ -26,6 +26,7 @@ use icecore_disk::DiskFile;
 
 use crate::{
     AppendOptions, Batch, By, Durability, Error, Event, EventRef, Extent, NewEvent, Query, Receipt,
+    append::Conditions,
     bulk::{segment::BulkSegment, writer::BulkWriter},
     extents::{recovery::session_of, room::list},
     format::manifest::{DataSegment, SESSIONS_MAX, Session},
@@ -191,8 +192,7 @@ impl BulkSession {
             manifest.pending.retain(|id| !unused.contains(id));
         })?;
         let append = || {
-            let key = options.idempotency_key;
-            let ticket = shared.submit(&batch, options.expectations, key, annex.clone())?;
+            let ticket = shared.submit(&batch, options.conditions(), annex.clone())?;
             ticket.wait(Durability::Durable)?;
             Ok(ticket.receipt)
         };
@@ -284,7 +284,7 @@ impl Shared {
     fn append_mark(self: &Arc<Self>, kind: u16, begun: Option<u64>) -> Result<u64, Error> {
         let batch = Batch::of(&mark(kind, begun))?;
         self.with_reserve(|| {
-            let ticket = self.submit(&batch, &[], None, Vec::new())?;
+            let ticket = self.submit(&batch, Conditions::default(), Vec::new())?;
             ticket.wait(Durability::Durable)?;
             Ok(ticket.receipt.first_sequence)
         })

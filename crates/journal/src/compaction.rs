@@ -32,6 +32,7 @@ pub use record::CompactionRecord;
 
 use crate::{
     Batch, Digest, Durability, Error, Event, Extent, Journal, NewEvent,
+    append::Conditions,
     extents::room::list,
     format::manifest::{DataSegment, Retired},
     journal::Shared,
@@ -173,7 +174,7 @@ impl Shared {
             NewEvent { payload_version: CompactionRecord::VERSION, extents: &directories, ..event };
         let batch = Batch::of(&event)?;
         self.with_reserve(|| {
-            self.submit(&batch, &[], None, Vec::new())?.wait(Durability::Durable)
+            self.submit(&batch, Conditions::default(), Vec::new())?.wait(Durability::Durable)
         })?;
         self.exchange_data(&record)?;
         self.remove_unread(&mut retiring)?;

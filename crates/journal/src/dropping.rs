@@ -32,6 +32,7 @@ pub use record::GapRecord;
 
 use crate::{
     Batch, Durability, Error, Event, Journal, NewEvent, SegmentFile,
+    append::Conditions,
     format::{
         manifest::{ChainSegment, REASON_BYTES_MAX, Retired},
         reduced::Reduction,
@@ -278,7 +279,8 @@ impl Shared {
         let record = self.gap_record(id)?;
         let event = NewEvent::new(GAPS_STREAM, reserved::GAP, &record);
         let event = NewEvent { payload_version: GapRecord::VERSION, ..event };
-        self.submit(&Batch::of(&event)?, &[], None, Vec::new())?.wait(Durability::Durable)?;
+        let batch = Batch::of(&event)?;
+        self.submit(&batch, Conditions::default(), Vec::new())?.wait(Durability::Durable)?;
         retiring.unrecorded = None;
         Ok(())
     }

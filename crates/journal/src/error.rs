@@ -117,6 +117,14 @@ pub enum Error {
         /// What the disk said.
         why: String,
     },
+    /// Earlier events that the caller builds on were taken back.
+    #[error(
+        "writing to the disk failed and events from {end} on were taken back since the caller looked; look again and decide again"
+    )]
+    OtherGeneration {
+        /// Every event is below.
+        end: u64,
+    },
     /// Too much is waiting to be written.
     #[error(
         "{buffered_bytes} of {bytes_max} bytes wait to be written; try again, or wait with `append`"

@@ -204,6 +204,12 @@ impl Journal {
         self.shared.watermarks.progress()
     }
 
+    /// How often events were taken back because writing them failed. As long as this is the same,
+    /// every batch that was accepted is part of the journal, or will be if nothing fails.
+    pub fn generation(&self) -> u64 {
+        self.shared.watermarks.generation()
+    }
+
     /// Waits until `end` events have come to a stage, or the time is over; says whether they have.
     pub fn wait(&self, stage: Stage, end: u64, longest: Duration) -> bool {
         self.shared.watermarks.wait(stage, end, longest)

@@ -9,7 +9,11 @@ use std::{io, path::Path};
 
 use icecore_disk::{Access, Disk};
 
-use crate::{Error, journal::Shared, primitives::Mutex};
+use crate::{
+    Error,
+    journal::{Journal, Shared},
+    primitives::Mutex,
+};
 
 /// Name of the file.
 pub(crate) const RESERVE_NAME: &str = "reserve";
@@ -49,6 +53,16 @@ fn is_full(error: &Error) -> bool {
         _ => return false,
     };
     matches!(kind, StorageFull | QuotaExceeded)
+}
+
+impl Journal {
+    /// Gives the room that is kept in reserve back to the disk, if this error is one of a full disk;
+    /// says whether it is worth trying again. For what ends or frees something, where
+    /// [`AppendOptions::use_reserve`](crate::AppendOptions::use_reserve) is not enough because the
+    /// caller has to look again before.
+    pub fn make_room(&self, error: &Error) -> bool {
+        self.shared.may_be_full(error) && self.shared.release_reserve()
+    }
 }
 
 impl Shared {

@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use crate::spill::SpillError;
+use crate::{Report, spill::SpillError};
 
 /// Why no answer could be given.
 #[derive(Debug, thiserror::Error)]
@@ -64,9 +64,57 @@ pub enum Error {
     /// A tile's footprint is too small: a defect.
     #[error(transparent)]
     Arena(#[from] icecore_tile::ArenaFull),
+    /// Archives were to be restored whose verdict is bad.
+    #[error("the verdict is bad, and nothing was restored: {}", first_failure(report))]
+    Bad {
+        /// All of the verdict.
+        report: Box<Report>,
+    },
+    /// A store cannot fit where it is to be.
+    #[error(
+        "{}: a restore needs about {needed_bytes} bytes and there is room for {available_bytes}: make room, or choose a folder on another disk",
+        folder.display()
+    )]
+    NoRoom {
+        /// The store's folder.
+        folder: PathBuf,
+        /// About how many bytes the store would have.
+        needed_bytes: u64,
+        /// Bytes that can still be written there.
+        available_bytes: u64,
+    },
+    /// The store refused.
+    #[error(transparent)]
+    Store(#[from] icecore_store::Error),
     /// The caller asked to stop.
     #[error("interrupted")]
     Interrupted,
+}
+
+/// The first thing that is wrong.
+fn first_failure(report: &Report) -> String {
+    let failed = |verdict: &crate::Verdict| {
+        let check = verdict.failures().next()?;
+        Some(format!("{}: {} {}: {}", verdict.archive, check.id, check.id.title(), check.detail))
+    };
+    report.archives.iter().find_map(failed).unwrap_or_default()
+}
+
+impl Error {
+    /// What threads that worked together came to. When one fails the others are interrupted: that is
+    /// told only if nothing else is.
+    pub(crate) fn first<T>(outcomes: Vec<Result<T, Self>>) -> Result<Vec<T>, Self> {
+        let mut interrupted = None;
+        let mut values = Vec::with_capacity(outcomes.len());
+        for outcome in outcomes {
+            match outcome {
+                Ok(value) => values.push(value),
+                Err(Self::Interrupted) => interrupted = Some(Self::Interrupted),
+                Err(error) => return Err(error),
+            }
+        }
+        interrupted.map_or(Ok(values), Err)
+    }
 }
 
 /// What a tile of ours gave as its error comes back as what it was.

@@ -20,8 +20,10 @@ use icecore_types::{AccountRef, Pubkey, Slot};
 use crate::{
     Error,
     account_facts::AccountFacts,
+    capture::{Capture, Member},
     check_id::CheckId,
     damage::Damage,
+    destination::{Keeper, Passing},
     findings::Findings,
     key_bins::{Entry, KeyBins},
     key_filter::KeyFilter,
@@ -85,6 +87,8 @@ pub(crate) struct FirstLook {
     pub(crate) wrong_count: u64,
     /// The scratch folder refused what a manifest states.
     pub(crate) refused: Option<SpillError>,
+    /// Takes manifest and status cache as they are, if they are wanted.
+    pub(crate) capture: Option<Capture>,
     storage_names: HashSet<(Slot, u64)>,
     current: Current,
     /// For the manifest's delegations; what does not fit goes to `spill`.
@@ -94,13 +98,19 @@ pub(crate) struct FirstLook {
 
 impl FirstLook {
     /// What the manifest states without bound takes `delegations_bytes`, then goes to `spill`.
-    pub(crate) fn new(name: &ArchiveName, delegations_bytes: usize, spill: Arc<SpillFile>) -> Self {
+    pub(crate) fn new(
+        name: &ArchiveName,
+        delegations_bytes: usize,
+        spill: Arc<SpillFile>,
+        capture: Option<Capture>,
+    ) -> Self {
         Self {
             facts: ArchiveFacts { slot: name.slot(), ..ArchiveFacts::default() },
             findings: Findings::default(),
             wrong: Vec::new(),
             wrong_count: 0,
             refused: None,
+            capture,
             storage_names: HashSet::new(),
             current: Current::Nothing,
             delegations_bytes,
@@ -198,6 +208,13 @@ impl Visitor for FirstLook {
     }
 
     fn bytes(&mut self, bytes: &[u8]) {
+        if let Some(capture) = &mut self.capture {
+            match &self.current {
+                Current::Manifest(_) => capture.take(Member::Manifest, bytes),
+                Current::StatusCache(..) => capture.take(Member::StatusCache, bytes),
+                Current::Nothing | Current::Version(_) => {}
+            }
+        }
         match &mut self.current {
             Current::Nothing | Current::Manifest(None) | Current::StatusCache(None, _) => {}
             Current::Version(text) => {
@@ -287,13 +304,17 @@ pub(crate) struct LookContext {
 }
 
 /// The workers' side.
-pub(crate) struct IndexWorker {
+pub(crate) struct IndexWorker<K: Keeper> {
     context: LookContext,
+    pub(crate) keeper: K,
     /// Records whose key or slot is not in the incremental archive above, if there is one.
     pub(crate) kept: Summer,
     /// The other records.
     pub(crate) replaced: Summer,
-    pub(crate) keys: KeyBins,
+    /// The same, of records whose accounts the keeper does not want.
+    pub(crate) kept_left_out: Summer,
+    pub(crate) replaced_left_out: Summer,
+    pub(crate) keys: KeyBins<K::Mark>,
     pub(crate) facts: AccountFacts,
     pub(crate) wrong: Vec<Wrong>,
     pub(crate) wrong_count: u64,
@@ -301,10 +322,11 @@ pub(crate) struct IndexWorker {
     above: Vec<bool>,
 }
 
-impl IndexWorker {
+impl<K: Keeper> IndexWorker<K> {
     /// Keys take `keys_bytes` and facts `facts_bytes`, then they go to `spill`.
     pub(crate) fn new(
         context: LookContext,
+        keeper: K,
         keys_bytes: usize,
         facts_bytes: usize,
         spill: Arc<SpillFile>,
@@ -312,7 +334,10 @@ impl IndexWorker {
         Self {
             kept: Summer::new(context.kernel),
             replaced: Summer::new(context.kernel),
+            kept_left_out: Summer::new(context.kernel),
+            replaced_left_out: Summer::new(context.kernel),
             context,
+            keeper,
             keys: KeyBins::new(keys_bytes, Arc::clone(&spill)),
             facts: AccountFacts::new(facts_bytes, spill),
             wrong: Vec::new(),
@@ -332,12 +357,16 @@ impl IndexWorker {
     }
 }
 
-impl Worker for IndexWorker {
+impl<K: Keeper> Worker for IndexWorker<K> {
     fn batch(&mut self, batch: &Batch<'_>, frame: &Frame<'_>) -> Result<ControlFlow<()>, Error> {
         self.ask_filter(batch);
+        self.keeper.look(batch);
         let mut kept = frame.list::<AccountRef<'_>>(batch.len())?;
         let mut replaced = frame.list::<AccountRef<'_>>(batch.len())?;
+        // Nearly always empty: the frame has no room for them.
+        let (mut kept_left_out, mut replaced_left_out) = (Vec::new(), Vec::new());
         let mut above = self.above.iter().copied();
+        let mut next = 0;
         for run in batch.runs() {
             let in_replaced_slot = self.context.replaced.contains(&run.slot());
             for (span, record) in run {
@@ -355,17 +384,25 @@ impl Worker for IndexWorker {
                         });
                     }
                 }
-                self.keys.push(Entry { key, place: span.place })?;
+                let is_replaced = above.next().unwrap_or(false) || in_replaced_slot;
+                let (number, place, slot) = (next, span.place, span.slot);
+                next += 1;
+                let passing = Passing { number, place, slot, account };
+                let mark = self.keeper.keep(&passing, is_replaced)?;
+                self.keys.push(Entry { key, place, mark })?;
                 self.facts.look(&account, &span, in_replaced_slot)?;
-                if above.next().unwrap_or(false) || in_replaced_slot {
-                    replaced.push(account);
-                } else {
-                    kept.push(account);
+                match (is_replaced, self.keeper.leaves_out(&account)) {
+                    (false, false) => kept.push(account),
+                    (true, false) => replaced.push(account),
+                    (false, true) => kept_left_out.push(account),
+                    (true, true) => replaced_left_out.push(account),
                 }
             }
         }
         self.kept.add(&kept);
         self.replaced.add(&replaced);
+        self.kept_left_out.add(&kept_left_out);
+        self.replaced_left_out.add(&replaced_left_out);
         Ok(ControlFlow::Continue(()))
     }
 }

@@ -1,5 +1,6 @@
 //! Key bins: (pubkey, place) of every record that one thread sees, 40 bytes each, in bins by the
-//! first byte of the key, within a bound of memory.
+//! first byte of the key, within a bound of memory. Who keeps the records as well has a [`Mark`] in
+//! each entry that says where.
 //!
 //! 1. A bin is a chain of chunks of one arena. A record goes to the last chunk of its bin; a full
 //!    chunk is followed by the next free one of the arena.
@@ -17,7 +18,7 @@
 
 mod sort;
 
-use std::{cmp::Ordering, iter, sync::Arc};
+use std::{cmp::Ordering, fmt, iter, sync::Arc};
 
 use icecore_types::Pubkey;
 
@@ -52,34 +53,50 @@ const HEAD_BYTES: usize = (BINS + 1) * 4;
 /// No chunk.
 const NONE: u32 = u32::MAX;
 
-/// One record's key and place; ordered by key, then by place.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Entry {
-    pub(crate) key: Pubkey,
-    pub(crate) place: Place,
+/// What an entry says of its record besides key and place. Nothing, where records are not kept.
+pub(crate) trait Mark:
+    Copy + Default + PartialEq + fmt::Debug + Send + Sync + 'static
+{
+    /// Bytes of a mark in a file.
+    const BYTES: usize;
+
+    /// Writes itself to exactly [`Self::BYTES`].
+    fn write(&self, bytes: &mut [u8]);
+
+    /// Reads what [`Self::write`] wrote.
+    fn read(bytes: &[u8]) -> Self;
 }
 
-impl Entry {
+impl Mark for () {
+    const BYTES: usize = 0;
+
+    fn write(&self, _: &mut [u8]) {}
+
+    fn read(_: &[u8]) -> Self {}
+}
+
+/// One record's key and place; ordered by key, then by place. Of one archive pair no two entries have
+/// the same place, so that a mark decides nothing.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Entry<M = ()> {
+    pub(crate) key: Pubkey,
+    pub(crate) place: Place,
+    pub(crate) mark: M,
+}
+
+impl<M: Mark> Entry<M> {
+    /// What fills an arena before it is used.
+    fn empty() -> Self {
+        Self { key: Pubkey([0; 32]), place: Place::from_bits(0), mark: M::default() }
+    }
+
     /// The first bytes of the key as a number of the same order.
     fn prefix(&self) -> u64 {
         read_u64(&self.key.0, 0).swap_bytes()
     }
-
-    fn words(&self) -> Words {
-        let key = |word: usize| read_u64(&self.key.0, 8 * word);
-        [key(0), key(1), key(2), key(3), self.place.to_bits()]
-    }
-
-    fn of_words(words: &Words) -> Self {
-        let mut key = Pubkey([0; 32]);
-        for (bytes, word) in key.0.as_chunks_mut::<8>().0.iter_mut().zip(words) {
-            *bytes = word.to_le_bytes();
-        }
-        Self { key, place: Place::from_bits(words[4]) }
-    }
 }
 
-impl Ord for Entry {
+impl<M: Mark> Ord for Entry<M> {
     fn cmp(&self, other: &Self) -> Ordering {
         // Nearly always the first bytes decide.
         self.prefix()
@@ -89,23 +106,32 @@ impl Ord for Entry {
     }
 }
 
-impl PartialOrd for Entry {
+impl<M: Mark> PartialOrd for Entry<M> {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }
 
-impl Item for Entry {
-    const BYTES: usize = 40;
+impl<M: Mark> PartialEq for Entry<M> {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl<M: Mark> Eq for Entry<M> {}
+
+impl<M: Mark> Item for Entry<M> {
+    const BYTES: usize = 40 + M::BYTES;
 
     fn write(&self, bytes: &mut [u8]) {
         bytes[..32].copy_from_slice(&self.key.0);
-        self.place.write(&mut bytes[32..]);
+        self.place.write(&mut bytes[32..40]);
+        self.mark.write(&mut bytes[40..]);
     }
 
     fn read(bytes: &[u8]) -> Self {
-        let key = *bytes.first_chunk().expect("an entry has 40 bytes");
-        Self { key: Pubkey(key), place: Place::read(&bytes[32..]) }
+        let key = *bytes.first_chunk().expect("an entry has 40 bytes at least");
+        Self { key: Pubkey(key), place: Place::read(&bytes[32..40]), mark: M::read(&bytes[40..]) }
     }
 
     fn sort(items: &mut [Self]) {
@@ -113,10 +139,7 @@ impl Item for Entry {
     }
 }
 
-/// An entry in the arena.
-type Words = [u64; 5];
-
-const _: () = assert!(size_of::<Words>() == Entry::BYTES && size_of::<Entry>() == Entry::BYTES);
+const _: () = assert!(size_of::<Entry>() == <Entry as Item>::BYTES);
 
 /// The last chunk of a bin.
 #[derive(Debug, Clone, Copy)]
@@ -132,8 +155,8 @@ const EMPTY: Bin = Bin { chunk: NONE, next: 0, end: 0 };
 
 /// One thread's entries.
 #[derive(Debug)]
-pub(crate) struct KeyBins {
-    arena: Vec<Words>,
+pub(crate) struct KeyBins<M = ()> {
+    arena: Vec<Entry<M>>,
     /// For each chunk the one of its bin before it; there are as many as the arena has chunks.
     previous: Vec<u32>,
     bins: [Bin; BINS],
@@ -148,14 +171,14 @@ pub(crate) struct KeyBins {
     len: u64,
 }
 
-impl KeyBins {
+impl<M: Mark> KeyBins<M> {
     /// Takes up to `bytes_max` of memory, as it fills.
     pub(crate) fn new(bytes_max: usize, file: Arc<SpillFile>) -> Self {
         let bytes = bytes_max - write_buffer_bytes(bytes_max);
-        let entries = bytes / size_of::<Words>() / (BINS * CHUNKS_PER_BIN_MIN);
+        let entries = bytes / size_of::<Entry<M>>() / (BINS * CHUNKS_PER_BIN_MIN);
         // A power of two, rounded down.
         let chunk_entries = (1 << entries.max(1).ilog2()).min(CHUNK_ENTRIES_MAX);
-        let chunk_bytes = chunk_entries * size_of::<Words>() + size_of::<u32>();
+        let chunk_bytes = chunk_entries * size_of::<Entry<M>>() + size_of::<u32>();
         let chunks = (bytes / chunk_bytes).clamp(1, (NONE as usize - 1) / chunk_entries);
         Self {
             arena: Vec::new(),
@@ -174,13 +197,13 @@ impl KeyBins {
 
     /// Adds a record.
     #[inline]
-    pub(crate) fn push(&mut self, entry: Entry) -> Result<(), SpillError> {
+    pub(crate) fn push(&mut self, entry: Entry<M>) -> Result<(), SpillError> {
         let bin = usize::from(entry.key.0[0]);
         if self.bins[bin].next == self.bins[bin].end {
             self.begin_chunk(bin)?;
         }
         let bin = &mut self.bins[bin];
-        self.arena[bin.next as usize] = entry.words();
+        self.arena[bin.next as usize] = entry;
         bin.next += 1;
         self.len += 1;
         Ok(())
@@ -219,7 +242,7 @@ impl KeyBins {
     }
 
     fn grow(&mut self) {
-        let chunk_bytes = self.chunk_entries * size_of::<Words>() + size_of::<u32>();
+        let chunk_bytes = self.chunk_entries * size_of::<Entry<M>>() + size_of::<u32>();
         let step = (self.chunks_max / STEPS).clamp(1, STEP_BYTES_MAX / chunk_bytes);
         let step = step.min(self.chunks_max - self.previous.len());
         self.held.grow(step * chunk_bytes);
@@ -227,11 +250,11 @@ impl KeyBins {
         self.previous.reserve_exact(step);
         self.previous.resize(chunks, NONE);
         self.arena.reserve_exact(step * self.chunk_entries);
-        self.arena.resize(chunks * self.chunk_entries, [0; 5]);
+        self.arena.resize(chunks * self.chunk_entries, Entry::empty());
     }
 
     /// The chunks of a bin, the last one first, as far as they are filled.
-    fn chunks(&self, bin: usize) -> impl Iterator<Item = &[Words]> {
+    fn chunks(&self, bin: usize) -> impl Iterator<Item = &[Entry<M>]> {
         let Bin { chunk: last, next, .. } = self.bins[bin];
         let first = (last != NONE).then_some(last);
         iter::successors(first, |chunk| {
@@ -253,14 +276,14 @@ impl KeyBins {
             count += self.chunks(bin).map(|chunk| chunk.len() as u32).sum::<u32>();
             head[4 * (bin + 1)..][..4].copy_from_slice(&count.to_le_bytes());
         }
-        let bytes = (HEAD_BYTES + count as usize * Entry::BYTES) as u64;
+        let bytes = (HEAD_BYTES + count as usize * Entry::<M>::BYTES) as u64;
         let offset = self.file.reserve(bytes)?;
         self.file.write_at(offset, &head)?;
         let buffer_bytes = write_buffer_bytes(self.bytes_max);
         let mut writer = RunWriter::new(&self.file, offset + HEAD_BYTES as u64, buffer_bytes);
         for bin in 0..BINS {
-            for words in self.chunks(bin).flatten() {
-                writer.push(&Entry::of_words(words))?;
+            for entry in self.chunks(bin).flatten() {
+                writer.push(entry)?;
             }
         }
         writer.flush()?;
@@ -276,20 +299,20 @@ impl KeyBins {
         &self,
         bin: usize,
         buffer_bytes: usize,
-        mut each: impl FnMut(Entry) -> Result<(), SpillError>,
+        mut each: impl FnMut(Entry<M>) -> Result<(), SpillError>,
     ) -> Result<(), SpillError> {
         for offset in &self.pieces {
             let mut head = [0; 8];
             self.file.read_at(offset + 4 * bin as u64, &mut head)?;
             let [start, end] = [read_u64(&head, 0) & u64::from(u32::MAX), read_u64(&head, 0) >> 32];
-            let offset = offset + HEAD_BYTES as u64 + start * Entry::BYTES as u64;
+            let offset = offset + HEAD_BYTES as u64 + start * Entry::<M>::BYTES as u64;
             let run = Run { offset, count: end - start };
             let mut reader = RunReader::new(&self.file, run, buffer_bytes);
             while let Some(entry) = reader.next()? {
                 each(entry)?;
             }
         }
-        self.chunks(bin).flatten().try_for_each(|words| each(Entry::of_words(words)))
+        self.chunks(bin).flatten().try_for_each(|entry| each(*entry))
     }
 }
 

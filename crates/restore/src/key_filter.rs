@@ -1,8 +1,6 @@
 //! Which keys the incremental archive has, to be asked while the full one streams by.
 //!
-//! A table of 64-bit fingerprints, addressed by their top bits, with linear probing. Fingerprints
-//! are multiplied with secret numbers that the system draws, so that nobody can choose keys that
-//! collide.
+//! A table of 64-bit fingerprints ([`KeyHash`]), addressed by their top bits, with linear probing.
 //!
 //! Invariants:
 //! - Every key that was put in is found.
@@ -13,13 +11,12 @@
 //!
 //! What it does *not* do: forget keys, or say where they are.
 
-use std::hash::{BuildHasher, RandomState};
-
 use icecore_types::Pubkey;
 
 use crate::{
-    key_bins::{BINS, KeyBins},
-    spill::{Held, SpillError, SpillSpace, item::read_u64, run::BUFFER_BYTES_MIN},
+    key_bins::{BINS, KeyBins, Mark},
+    key_hash::KeyHash,
+    spill::{Held, SpillError, SpillSpace, run::BUFFER_BYTES_MIN},
 };
 
 /// Slots for each 10 keys: the table is full to 0.35 (just doubled) up to 0.7.
@@ -38,14 +35,14 @@ pub(crate) struct KeyFilter {
     table: Vec<u64>,
     /// How far a fingerprint is shifted to give its slot.
     shift: u32,
-    secret: [u64; 6],
+    hash: KeyHash,
     _held: Held,
 }
 
 impl KeyFilter {
     /// Of all keys in `parts`; `None` when the table would need more than `bytes_max`.
-    pub(crate) fn build(
-        parts: &[KeyBins],
+    pub(crate) fn build<M: Mark>(
+        parts: &[KeyBins<M>],
         bytes_max: usize,
         space: &SpillSpace,
     ) -> Result<Option<Self>, SpillError> {
@@ -56,11 +53,10 @@ impl KeyFilter {
             return Ok(None);
         }
         let slots = usize::try_from(slots).expect("within bytes_max");
-        let state = RandomState::new();
         let mut filter = Self {
             table: vec![EMPTY; slots],
             shift: u64::BITS - slots.ilog2(),
-            secret: std::array::from_fn(|number| state.hash_one(number)),
+            hash: KeyHash::new(),
             _held: space.hold(slots * size_of::<u64>()),
         };
         for bin in 0..BINS {
@@ -71,13 +67,9 @@ impl KeyFilter {
                 })?;
             }
         }
+        #[cfg(test)]
+        tests::insert_false(&mut filter);
         Ok(Some(filter))
-    }
-
-    fn fingerprint(&self, key: &Pubkey) -> u64 {
-        let word = |number: usize| read_u64(&key.0, 8 * number) ^ self.secret[number];
-        let halves = [fold(word(0), word(1)), fold(word(2), word(3))];
-        fold(halves[0] ^ self.secret[4], halves[1] ^ self.secret[5]).max(1)
     }
 
     fn slot(&self, fingerprint: u64) -> usize {
@@ -85,7 +77,7 @@ impl KeyFilter {
     }
 
     fn insert(&mut self, key: &Pubkey) {
-        let fingerprint = self.fingerprint(key);
+        let fingerprint = self.hash.of(key);
         let mut slot = self.slot(fingerprint);
         // Some slots are always empty.
         while self.table[slot] != EMPTY && self.table[slot] != fingerprint {
@@ -106,7 +98,7 @@ impl KeyFilter {
 
     /// Whether the key was put in; see the head for keys that were not.
     pub(crate) fn contains(&self, key: &Pubkey) -> bool {
-        let fingerprint = self.fingerprint(key);
+        let fingerprint = self.hash.of(key);
         self.probe(fingerprint, self.table[self.slot(fingerprint)])
     }
 
@@ -123,7 +115,7 @@ impl KeyFilter {
         loop {
             let mut count = 0;
             for (fingerprint, key) in fingerprints.iter_mut().zip(keys.by_ref().take(BATCH)) {
-                *fingerprint = self.fingerprint(key);
+                *fingerprint = self.hash.of(key);
                 count += 1;
             }
             for (slot, fingerprint) in slots[..count].iter_mut().zip(&fingerprints) {
@@ -138,16 +130,31 @@ impl KeyFilter {
     }
 }
 
-/// Both halves of a product, put together.
-fn fold(left: u64, right: u64) -> u64 {
-    let product = u128::from(left) * u128::from(right);
-    product as u64 ^ (product >> 64) as u64
-}
-
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
+    use std::cell::RefCell;
+
     use super::*;
     use crate::{key_bins::Entry, pass::batch::Place};
+
+    thread_local! {
+        /// Keys that every filter made on this thread has.
+        static FALSE_KEYS: RefCell<Vec<Pubkey>> = const { RefCell::new(Vec::new()) };
+    }
+
+    /// Lets filters have these keys although nobody put them in.
+    pub(crate) fn set_false_keys(keys: Vec<Pubkey>) {
+        FALSE_KEYS.set(keys);
+    }
+
+    pub(super) fn insert_false(filter: &mut KeyFilter) {
+        FALSE_KEYS.with_borrow(|keys| {
+            let keys: Vec<_> = keys.iter().filter(|key| !filter.contains(key)).copied().collect();
+            let has_room = keys.is_empty() || keys.len() < filter.table.len() / 4;
+            assert!(has_room, "a quarter of the table is empty at least");
+            keys.iter().for_each(|key| filter.insert(key));
+        });
+    }
 
     /// Keys that differ in few bytes.
     fn key(number: u32) -> Pubkey {
@@ -161,7 +168,9 @@ mod tests {
         let mut parts = [0; 2].map(|_| KeyBins::new(4000, space.file()));
         for number in numbers {
             let place = Place::new(true, 0, number);
-            parts[number as usize % 2].push(Entry { key: key(number), place }).expect("pushed");
+            parts[number as usize % 2]
+                .push(Entry { key: key(number), place, mark: () })
+                .expect("pushed");
         }
         parts.into()
     }

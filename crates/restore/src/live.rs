@@ -42,6 +42,7 @@ use icecore_types::{AccountRef, Slot};
 
 use crate::{
     Answer, Error, Options, Pair, Progress, Report, Source,
+    destination::Nowhere,
     first_look::ArchiveFacts,
     memory_plan::MemoryPlan,
     pass::{
@@ -102,7 +103,7 @@ impl LiveAccounts {
     /// [`Error::Damaged`] when an archive could not be read to its end, or the incremental one
     /// builds on another full archive: then no version is known to be the newest.
     pub fn open(mut pair: Pair, options: Options, progress: &Progress) -> Result<Self, Error> {
-        let mut examined = examine(&mut pair, &options, progress)?;
+        let mut examined = examine(&mut pair, &options, progress, &mut Nowhere::default())?;
         // Only where records lie is needed from here on.
         for facts in [Some(&mut examined.full), examined.incremental.as_mut()].into_iter().flatten()
         {
@@ -223,6 +224,7 @@ impl LiveAccounts {
             plan: tiles,
             placement,
             spills: &spills,
+            writes: Vec::new(),
             unconfined: Some("visit"),
         };
         with_pipeline(&setup, feeds, progress, |pipeline| {

@@ -130,6 +130,12 @@ impl MemoryPlan {
         self.share(INCREMENTAL_BINS + FILTER + FULL_BINS) / self.threads / archives / LEAF_LISTS
     }
 
+    /// For sorting accounts by owner on one thread, when everything else is done: where bins and
+    /// filter were.
+    pub(crate) fn owner_sort_bytes(&self) -> usize {
+        self.share(INCREMENTAL_BINS + FILTER + FULL_BINS) / self.threads
+    }
+
     /// For each reader of a list that settling found: one list on each hash tile.
     pub(crate) fn reader_bytes(&self) -> usize {
         self.gather_bytes()

@@ -64,6 +64,7 @@ pub fn read_archive(
         plan: &options.tiles,
         placement: &options.placement,
         spills: &[],
+        writes: Vec::new(),
         unconfined: Some("parse"),
     };
     let feed = Feed::File { reader: Box::new(reader), used: false };

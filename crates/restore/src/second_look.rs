@@ -17,7 +17,9 @@ use icecore_types::{AccountRef, Hash, Pubkey, Record, Slot};
 use crate::{
     Error,
     damage::Damage,
+    destination::{Keeper, Passing},
     first_look::{ArchiveFacts, WRONG_KEPT_MAX, Wrong},
+    key_bins::Entry,
     pass::{
         batch::{Batch, Place, Span},
         slots::Worker,
@@ -30,7 +32,7 @@ use crate::{
         sorted::{Sorted, SortedReader},
         sorter::Sorter,
     },
-    totals::{Summer, Totals},
+    totals::{Summer, ViewTotals},
 };
 
 /// What a second look needs to know of the first.
@@ -182,29 +184,35 @@ impl Choice for Corrections {
     }
 }
 
-/// Sums records by how often they must be added to the two views.
-pub(crate) struct CorrectionWorker {
+/// Sums records by how often they must be added to the two views. One that is added to the pair's seemed
+/// to be replaced when it streamed by, so that it is kept now.
+pub(crate) struct CorrectionWorker<K: Keeper> {
     kernel: Kernel,
-    sums: HashMap<(i8, i8), Summer>,
+    pub(crate) keeper: K,
+    /// What was kept: hardly ever anything.
+    pub(crate) late: Vec<Entry<K::Mark>>,
+    /// By times, and whether the keeper wants the accounts.
+    sums: HashMap<(i8, i8, bool), Summer>,
     /// Where in their storages the wanted records start.
     pub(crate) offsets: Vec<(Place, u64)>,
     pub(crate) looked_at: u64,
 }
 
-impl CorrectionWorker {
-    pub(crate) fn new(kernel: Kernel) -> Self {
-        Self { kernel, sums: HashMap::new(), offsets: Vec::new(), looked_at: 0 }
+impl<K: Keeper> CorrectionWorker<K> {
+    pub(crate) fn new(kernel: Kernel, keeper: K) -> Self {
+        let (sums, late, offsets) = (HashMap::new(), Vec::new(), Vec::new());
+        Self { kernel, keeper, late, sums, offsets, looked_at: 0 }
     }
 
     /// Applies the sums to the totals of the two views.
-    pub(crate) fn apply(self, full: &mut Totals, pair: &mut Totals) {
-        for ((full_times, pair_times), sum) in self.sums {
+    pub(crate) fn apply(&mut self, full: &mut ViewTotals, pair: &mut ViewTotals) {
+        for ((full_times, pair_times, left_out), sum) in std::mem::take(&mut self.sums) {
             let sum = sum.finish();
             for (totals, times) in [(&mut *full, full_times), (&mut *pair, pair_times)] {
                 match times {
-                    -1 => totals.subtract(&sum),
+                    -1 => totals.subtract_accounts(&sum, left_out),
                     0 => {}
-                    1 => totals.add(&sum),
+                    1 => totals.add_accounts(&sum, left_out),
                     _ => unreachable!("settling corrects by one at most"),
                 }
             }
@@ -212,14 +220,22 @@ impl CorrectionWorker {
     }
 }
 
-impl Worker for CorrectionWorker {
+impl<K: Keeper> Worker for CorrectionWorker<K> {
     fn batch(&mut self, batch: &Batch<'_>, _: &Frame<'_>) -> Result<ControlFlow<()>, Error> {
-        let mut lists: HashMap<(i8, i8), Vec<AccountRef<'_>>> = HashMap::new();
-        for (span, record) in batch.records() {
+        let mut lists: HashMap<(i8, i8, bool), Vec<AccountRef<'_>>> = HashMap::new();
+        self.keeper.look(batch);
+        for (number, (span, record)) in batch.records().enumerate() {
             let [full, pair, ..] = span.tag.to_le_bytes().map(u8::cast_signed);
             if (full, pair) != (0, 0) {
                 self.looked_at += 1;
-                lists.entry((full, pair)).or_default().push(record.account());
+                let (place, slot, account) = (span.place, span.slot, record.account());
+                let left_out = self.keeper.leaves_out(&account);
+                lists.entry((full, pair, left_out)).or_default().push(account);
+                if pair == 1 {
+                    let passing = Passing { number, place, slot, account };
+                    let mark = self.keeper.keep(&passing, false)?;
+                    self.late.push(Entry { key: *account.pubkey, place, mark });
+                }
             }
             if span.tag & OFFSET_WANTED != 0 {
                 self.offsets.push((span.place, span.offset));

@@ -41,10 +41,12 @@ use icecore_types::{Pubkey, Slot};
 
 use self::group::Group;
 use crate::{
-    key_bins::{BINS, Entry, KeyBins},
+    Error,
+    key_bins::{BINS, KeyBins, Mark},
     key_filter::KeyFilter,
     memory_plan::MemoryPlan,
     pass::{batch::Place, walk::StorageHead},
+    rows::{BinRows, Rows},
     spill::{SpillError, SpillFile, SpillSpace, item::Item, sorted::Sorted, sorter::Sorter},
 };
 
@@ -88,15 +90,15 @@ const ALONE_MAX: usize = 256;
 
 /// The full archive's side.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Lower<'a> {
-    pub(crate) bins: &'a [KeyBins],
+pub(crate) struct Lower<'a, M = ()> {
+    pub(crate) bins: &'a [KeyBins<M>],
     pub(crate) storages: &'a [StorageHead],
 }
 
 /// The incremental archive's side of a pair.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Upper<'a> {
-    pub(crate) bins: &'a [KeyBins],
+pub(crate) struct Upper<'a, M = ()> {
+    pub(crate) bins: &'a [KeyBins<M>],
     pub(crate) storages: &'a [StorageHead],
     /// What was asked for every key of the full archive; `None` if nothing was.
     pub(crate) filter: Option<&'a KeyFilter>,
@@ -143,7 +145,7 @@ struct Found {
     twice_count: u64,
     /// Records that count in both views and were summed for both, unless the filter has their keys
     /// although the incremental archive has not.
-    alone: Vec<Entry>,
+    alone: Vec<(Pubkey, Place)>,
     work: SettleWork,
 }
 
@@ -161,9 +163,14 @@ impl Found {
     }
 
     /// Notes a record whose key has no other one and whose storage stays.
-    fn note_alone(&mut self, entry: Entry, views: &Views<'_>) -> Result<(), SpillError> {
-        if views.filter().is_some() {
-            self.alone.push(entry);
+    fn note_alone(
+        &mut self,
+        key: Pubkey,
+        place: Place,
+        views: &Views<'_>,
+    ) -> Result<(), SpillError> {
+        if views.filter.is_some() {
+            self.alone.push((key, place));
             if self.alone.len() == ALONE_MAX {
                 return self.settle_alone(views);
             }
@@ -174,12 +181,12 @@ impl Found {
     /// Asks the filter for the keys that were noted alone, all at once.
     fn settle_alone(&mut self, views: &Views<'_>) -> Result<(), SpillError> {
         let mut found = Vec::with_capacity(ALONE_MAX);
-        if let Some(filter) = views.filter() {
-            filter.contains_each(self.alone.iter().map(|entry| &entry.key), &mut found);
+        if let Some(filter) = views.filter {
+            filter.contains_each(self.alone.iter().map(|(key, _)| key), &mut found);
         }
-        for (entry, is_in_filter) in self.alone.iter().zip(found) {
+        for ((_, place), is_in_filter) in self.alone.iter().zip(found) {
             if is_in_filter {
-                self.corrections.push(Correction { place: entry.place, full: 0, pair: 1 })?;
+                self.corrections.push(Correction { place: *place, full: 0, pair: 1 })?;
             }
         }
         self.alone.clear();
@@ -222,25 +229,31 @@ impl Found {
 
 /// What settling looks up for a place.
 struct Views<'a> {
-    lower: Lower<'a>,
-    upper: Option<Upper<'a>>,
+    lower: &'a [StorageHead],
+    upper: Option<&'a [StorageHead]>,
+    filter: Option<&'a KeyFilter>,
     /// For each storage of the full archive whether the incremental brings its slot again.
     replaced: Vec<bool>,
 }
 
 impl<'a> Views<'a> {
-    fn new(lower: Lower<'a>, upper: Option<Upper<'a>>) -> Self {
+    fn new<M>(lower: &Lower<'a, M>, upper: Option<&Upper<'a, M>>) -> Self {
         let slots = lower.storages.iter().map(|storage| storage.slot);
         let replaced = upper
             .map(|upper| slots.map(|slot| upper.replaced.contains(&slot)).collect())
             .unwrap_or_default();
-        Self { lower, upper, replaced }
+        Self {
+            lower: lower.storages,
+            upper: upper.map(|upper| upper.storages),
+            filter: upper.and_then(|upper| upper.filter),
+            replaced,
+        }
     }
 
     fn slot(&self, place: Place) -> Slot {
-        let storages = match (&self.upper, place.is_incremental()) {
-            (Some(upper), true) => upper.storages,
-            _ => self.lower.storages,
+        let storages = match (self.upper, place.is_incremental()) {
+            (Some(upper), true) => upper,
+            _ => self.lower,
         };
         storages[place.storage() as usize].slot
     }
@@ -248,32 +261,31 @@ impl<'a> Views<'a> {
     fn is_replaced(&self, place: Place) -> bool {
         !place.is_incremental() && self.replaced[place.storage() as usize]
     }
-
-    fn filter(&self) -> Option<&'a KeyFilter> {
-        self.upper.and_then(|upper| upper.filter)
-    }
 }
 
 /// Settles the views of a full archive and, with `upper`, of the pair; what is found and does not
-/// fit memory goes to `file`.
+/// fit memory goes to `file`, and the records that count in the last archive's view to `rows`.
 ///
 /// # Errors
-/// When something must be spilled and the scratch folder refuses.
-pub(crate) fn settle(
-    lower: Lower<'_>,
-    upper: Option<Upper<'_>>,
+/// When something must be spilled and the scratch folder refuses, and what `rows` says.
+pub(crate) fn settle<M: Mark>(
+    lower: Lower<'_, M>,
+    upper: Option<Upper<'_, M>>,
     plan: &MemoryPlan,
     space: &SpillSpace,
     file: &Arc<SpillFile>,
-) -> Result<Settlement, SpillError> {
+    rows: &impl Rows<M>,
+) -> Result<Settlement, Error> {
     let settling = Settling {
-        views: Views::new(lower, upper),
+        views: Views::new(&lower, upper.as_ref()),
+        parts: [lower.bins, upper.map_or(&[], |upper| upper.bins)],
+        rows,
         plan,
         space,
         next_bin: AtomicUsize::new(0),
         has_failed: AtomicBool::new(false),
     };
-    let found: Result<Vec<Settlement>, SpillError> = thread::scope(|scope| {
+    let found: Vec<Result<Settlement, Error>> = thread::scope(|scope| {
         let threads: Vec<_> =
             (0..plan.threads()).map(|_| scope.spawn(|| settling.run(file))).collect();
         threads
@@ -281,7 +293,7 @@ pub(crate) fn settle(
             .map(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic)))
             .collect()
     });
-    let mut settlement = join(found?, file, plan.reader_bytes())?;
+    let mut settlement = join(Error::first(found)?, file, plan.reader_bytes())?;
     settlement.work.bytes_spilled += file.bytes();
     Ok(settlement)
 }
@@ -311,22 +323,25 @@ fn join(
 }
 
 /// What the threads share.
-struct Settling<'a> {
+struct Settling<'a, M, R> {
     views: Views<'a>,
+    /// Key bins of both archives.
+    parts: [&'a [KeyBins<M>]; 2],
+    rows: &'a R,
     plan: &'a MemoryPlan,
     space: &'a SpillSpace,
     next_bin: AtomicUsize,
     has_failed: AtomicBool,
 }
 
-impl Settling<'_> {
+impl<M: Mark, R: Rows<M>> Settling<'_, M, R> {
     /// Settles bins until there are none left, or a thread has failed.
-    fn run(&self, file: &Arc<SpillFile>) -> Result<Settlement, SpillError> {
+    fn run(&self, file: &Arc<SpillFile>) -> Result<Settlement, Error> {
         let mut found = Found::new(self.plan.found_bytes(), file);
         loop {
             let bin = self.next_bin.fetch_add(1, Ordering::Relaxed);
             if bin >= BINS || self.has_failed.load(Ordering::Relaxed) {
-                return found.finish();
+                return Ok(found.finish()?);
             }
             if let Err(error) = self.bin(bin, &mut found) {
                 self.has_failed.store(true, Ordering::Relaxed);
@@ -335,35 +350,47 @@ impl Settling<'_> {
         }
     }
 
-    fn bin(&self, bin: usize, found: &mut Found) -> Result<(), SpillError> {
+    fn bin(&self, bin: usize, found: &mut Found) -> Result<(), Error> {
+        // Whoever waits for the rows of this bin hears of it, should it fail.
+        let mut rows = self.rows.begin(bin);
         let file = self.space.file();
         let mut sorter = Sorter::new(self.plan.bin_sort_bytes(), Arc::clone(&file));
-        let above = self.views.upper.map_or(&[][..], |upper| upper.bins);
-        for part in self.views.lower.bins.iter().chain(above) {
+        for part in self.parts.into_iter().flatten() {
             part.for_each_in_bin(bin, self.plan.bin_read_bytes(), |entry| sorter.push(entry))?;
         }
         found.work.bins_split += u64::from(sorter.has_spilled());
         let mut entries = sorter.finish()?.reader(self.plan.bin_sort_bytes())?;
-        let mut group: Option<Group> = None;
+        let mut group: Option<Group<M>> = None;
         while let Some(entry) = entries.next()? {
             match &mut group {
-                Some(group) if group.key == entry.key => {
-                    group.add(entry.place, &self.views, found)?;
-                }
+                Some(group) if group.key == entry.key => group.add(&entry, &self.views, found)?,
                 _ => {
                     let before = group.replace(Group::new(&entry, &self.views));
                     if let Some(before) = before {
-                        before.close(&self.views, found)?;
+                        self.close(before, found, &mut rows)?;
                     }
                 }
             }
         }
         if let Some(last) = group {
-            last.close(&self.views, found)?;
+            self.close(last, found, &mut rows)?;
         }
         found.settle_alone(&self.views)?;
         found.work.bytes_spilled += file.bytes();
-        Ok(())
+        rows.finish()
+    }
+
+    /// A key has ended.
+    fn close(
+        &self,
+        group: Group<M>,
+        found: &mut Found,
+        rows: &mut impl BinRows<M>,
+    ) -> Result<(), Error> {
+        if let Some(newest) = group.newest(&self.views) {
+            rows.push(&newest)?;
+        }
+        Ok(group.close(&self.views, found)?)
     }
 }
 

@@ -110,30 +110,67 @@ impl Source {
 }
 
 /// Blocks of the first frame that are looked at: a frame of 32 MiB has at least 256.
-const BLOCKS_LOOKED_AT_MAX: usize = 288;
+const BLOCKS_LOOKED_AT_MAX: u64 = 288;
 
 /// Whether a file goes on behind its first zstd frame.
 pub(crate) fn file_has_frames(path: &Path) -> Result<bool, Error> {
     let file = icecore_disk::File::open(path)?;
+    let hops = hop_over(&file)?;
+    Ok(hops.and_then(|hops| hops.end).is_some_and(|end| end < file.bytes()))
+}
+
+/// The beginning of a file's first zstd frame.
+struct Hops {
+    blocks: u64,
+    /// Where they end.
+    offset: u64,
+    /// Where the frame ends, if it was reached.
+    end: Option<u64>,
+}
+
+/// Hops over the first blocks of a file's first zstd frame; `None`: there is none, or it is cut.
+fn hop_over(file: &icecore_disk::File) -> Result<Option<Hops>, Error> {
     file.expect_scattered_reads();
     let mut first = [0; HOPPER_BYTES];
     let count = file.read_at(0, &mut first)?;
     let Some((mut hopper, mut hop)) = FrameHopper::new(0, &first[..count]) else {
-        return Ok(false);
+        return Ok(None);
     };
-    for _ in 0..BLOCKS_LOOKED_AT_MAX {
-        match hop {
-            Hop::End { offset } => return Ok(offset < file.bytes()),
-            Hop::Block { offset } => {
-                let mut header = [0; BLOCK_HEADER_BYTES];
-                if file.read_at(offset, &mut header)? < BLOCK_HEADER_BYTES {
-                    return Ok(false);
-                }
-                hop = hopper.next(header);
-            }
+    let mut hops = Hops { blocks: 0, offset: 0, end: None };
+    while hops.end.is_none() && hops.blocks < BLOCKS_LOOKED_AT_MAX {
+        let Hop::Block { offset } = hop else { break };
+        let mut header = [0; BLOCK_HEADER_BYTES];
+        if file.read_at(offset, &mut header)? < BLOCK_HEADER_BYTES {
+            return Ok(None);
         }
+        hop = hopper.next(header);
+        hops.blocks += 1;
+        let (Hop::Block { offset } | Hop::End { offset }) = hop;
+        hops.offset = offset;
+        hops.end = matches!(hop, Hop::End { .. }).then_some(offset);
     }
-    Ok(false)
+    Ok(Some(hops))
+}
+
+/// A block of a zstd frame has so many bytes of content, nearly always.
+const BLOCK_CONTENT_BYTES: u64 = 128 << 10;
+
+/// How many times more bytes archives have when they are unpacked, where that cannot be guessed from
+/// their blocks: those of validators have four times as many or so.
+const UNPACKED_TIMES: u64 = 4;
+
+impl Source {
+    /// About how many bytes it has when it is unpacked: a guess from its first blocks. `None` for
+    /// standard input.
+    pub(crate) fn unpacked_bytes(&self) -> Result<Option<u64>, Error> {
+        let Medium::File { path, bytes } = &self.medium else { return Ok(None) };
+        let hops = hop_over(&icecore_disk::File::open(path)?)?;
+        let guess = hops.filter(|hops| hops.offset > 0).map(|hops| {
+            let times = (hops.blocks * BLOCK_CONTENT_BYTES) as f64 / hops.offset as f64;
+            (*bytes as f64 * times) as u64
+        });
+        Ok(Some(guess.unwrap_or(bytes * UNPACKED_TIMES)))
+    }
 }
 
 /// A full archive and perhaps an incremental one.

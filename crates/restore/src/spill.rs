@@ -77,7 +77,7 @@ impl Drop for Held {
 }
 
 /// Where spilled data goes.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct SpillSpace {
     folder: PathBuf,
     gauge: Arc<Gauge>,

@@ -41,6 +41,38 @@ impl Totals {
     }
 }
 
+/// The totals of a view.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct ViewTotals {
+    /// Of all accounts.
+    pub(crate) all: Totals,
+    /// Of those among them that a destination does not want.
+    pub(crate) left_out: Totals,
+}
+
+impl ViewTotals {
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.all.add(&other.all);
+        self.left_out.add(&other.left_out);
+    }
+
+    /// Adds accounts that are all wanted, or all are not.
+    pub(crate) fn add_accounts(&mut self, totals: &Totals, are_left_out: bool) {
+        self.all.add(totals);
+        if are_left_out {
+            self.left_out.add(totals);
+        }
+    }
+
+    /// Takes them out.
+    pub(crate) fn subtract_accounts(&mut self, totals: &Totals, are_left_out: bool) {
+        self.all.subtract(totals);
+        if are_left_out {
+            self.left_out.subtract(totals);
+        }
+    }
+}
+
 /// Sums batches of accounts up.
 pub(crate) struct Summer {
     lattice: LatticeSum,

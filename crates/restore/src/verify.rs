@@ -24,8 +24,9 @@ use crate::{
     Error, Genesis, Pair, Progress, Source,
     account_facts::{ArchiveAccounts, ByKey, NewestFacts, Sysvars},
     checks::{Merkle, State},
+    destination::{Destination, Nowhere},
     first_look::{ArchiveFacts, FirstLook, IndexWorker, LookContext, Wrong},
-    key_bins::KeyBins,
+    key_bins::{Entry, KeyBins, Mark},
     key_filter::KeyFilter,
     memory_plan::{MEMORY_BYTES_DEFAULT, MemoryPlan},
     pass::{
@@ -38,7 +39,7 @@ use crate::{
     settle::{Correction, Lower, Settlement, Upper, settle},
     spill::{SpillFile, SpillSpace, sorted::Sorted, sorter::Sorter},
     tiles::{Placement, TilePlan},
-    totals::Totals,
+    totals::{Totals, ViewTotals},
     verdict::{Report, Work},
 };
 
@@ -111,7 +112,7 @@ impl Default for Options {
 
 /// Verifies a full archive or a pair.
 pub fn verify(pair: &mut Pair, options: &Options, progress: &Progress) -> Result<Report, Error> {
-    Ok(examine(pair, options, progress)?.report)
+    Ok(examine(pair, options, progress, &mut Nowhere::default())?.report)
 }
 
 /// A report, and what a scan of the same archives needs to pass over what does not count.
@@ -123,6 +124,8 @@ pub(crate) struct Examined {
     pub(crate) excluded: Sorted<Place>,
     /// Where that list lies, as far as it was spilled.
     pub(crate) found: Arc<SpillFile>,
+    /// Of the last archive's view; of no account if that view could not be had.
+    pub(crate) totals: ViewTotals,
 }
 
 /// The feeds of a pipeline.
@@ -130,17 +133,17 @@ const FULL: usize = 0;
 const INCREMENTAL: usize = 1;
 
 /// One archive after the first look.
-struct Looked {
+struct Looked<M> {
     look: FirstLook,
-    kept: Totals,
-    replaced: Totals,
-    keys: Vec<KeyBins>,
+    kept: ViewTotals,
+    replaced: ViewTotals,
+    keys: Vec<KeyBins<M>>,
     accounts: ArchiveAccounts,
     wrong: Vec<Wrong>,
     wrong_count: u64,
 }
 
-impl Looked {
+impl<M: Mark> Looked<M> {
     fn facts(&self) -> &ArchiveFacts {
         &self.look.facts
     }
@@ -151,9 +154,12 @@ impl Looked {
     }
 }
 
-struct Examination<'a> {
+struct Examination<'a, D> {
     options: &'a Options,
+    destination: &'a mut D,
     kernel: Kernel,
+    /// How many archives there are.
+    archives: usize,
     plan: MemoryPlan,
     space: SpillSpace,
     /// Of each worker.
@@ -163,10 +169,11 @@ struct Examination<'a> {
     work: Work,
 }
 
-pub(crate) fn examine(
+pub(crate) fn examine<D: Destination>(
     pair: &mut Pair,
     options: &Options,
     progress: &Progress,
+    destination: &mut D,
 ) -> Result<Examined, Error> {
     let kernel = match options.kernel {
         Some(kernel) => kernel,
@@ -185,10 +192,13 @@ pub(crate) fn examine(
         progress.expect_bytes(source.bytes().unwrap_or(0));
     }
     let with_found: Vec<_> = spills.iter().chain([&found]).cloned().collect();
-    let setup = Setup::restore(options, decompressors, workers, &with_found);
+    let mut setup = Setup::restore(options, decompressors, workers, &with_found);
+    setup.writes = destination.prepare(workers)?;
     let mut examination = Examination {
         options,
+        destination,
         kernel,
+        archives: feeds.len(),
         plan: MemoryPlan::new(options.memory_bytes_max, workers),
         space,
         spills,
@@ -211,7 +221,10 @@ fn replaced_slots(name: &ArchiveName, facts: &ArchiveFacts) -> HashSet<Slot> {
     facts.storages.iter().map(|storage| storage.slot).filter(|slot| *slot <= base).collect()
 }
 
-impl<'a> Examination<'a> {
+impl<'a, D: Destination> Examination<'a, D>
+where
+    D::Keeper: 'a,
+{
     fn run(
         &mut self,
         pair: &mut Pair,
@@ -249,39 +262,43 @@ impl<'a> Examination<'a> {
         let mut lower = self.first_look(pipeline, &pair.full, FULL, context, bytes_max)?;
 
         self.progress.begin("settle");
-        let mut settled = {
-            let (bins, storages) = (&lower.keys[..], &lower.look.facts.storages[..]);
-            let upper = above.map(|(looked, replaced)| Upper {
-                bins: &looked.keys,
-                storages: &looked.look.facts.storages,
-                filter: filter.as_deref(),
-                replaced,
-            });
-            settle(Lower { bins, storages }, upper, &self.plan, &self.space, &self.found)?
-        };
+        let above = above.map(|(looked, replaced)| (looked, &**replaced));
+        let (mut settled, has_all) = self.settle(&lower, above, filter.as_deref(), &[])?;
+        let is_pair = above.is_some();
         self.work.bins_split = settled.work.bins_split;
         // The files that live on are counted in the end.
         self.work.bytes_spilled = settled.work.bytes_spilled - self.found.bytes();
-        drop(filter);
-        lower.keys.clear();
-        let is_pair = above.is_some();
-        if let Some((looked, _)) = &mut upper {
-            looked.keys.clear();
+        if has_all {
+            lower.keys.clear();
+            upper.iter_mut().for_each(|(looked, _)| looked.keys.clear());
         }
-        let above = upper.as_ref().filter(|_| is_pair).map(|(looked, _)| looked);
+        let filter = filter.filter(|_| !has_all);
+        let above = upper.as_ref().filter(|_| is_pair);
         let mut totals_full = lower.kept.clone();
         totals_full.add(&lower.replaced);
         let mut totals_pair = lower.kept.clone();
-        if let Some(looked) = above {
+        if let Some((looked, _)) = above {
             totals_pair.add(&looked.kept);
         }
-        let offsets = self.correct(
+        let Corrected { offsets, late } = self.correct(
             pipeline,
             pair,
             (&lower, upper.as_ref().map(|(looked, _)| looked)),
             &settled,
             (&mut totals_full, &mut totals_pair),
         )?;
+        if !has_all {
+            // Records counted that had not been kept, as the filter has their keys by chance; they
+            // have been kept since. This is so rare that everything is settled again.
+            let above = above.map(|(looked, replaced)| (looked, &**replaced));
+            let (_, has_all) = self.settle(&lower, above, filter.as_deref(), &late)?;
+            assert!(has_all, "all that counts and was not kept has been corrected");
+            lower.keys.clear();
+            upper.iter_mut().for_each(|(looked, _)| looked.keys.clear());
+        }
+        drop(filter);
+        let upper = upper.map(|(looked, _)| looked);
+        let above = upper.as_ref().filter(|_| is_pair);
 
         let merkle_full = match lower.is_whole() {
             true => {
@@ -309,21 +326,48 @@ impl<'a> Examination<'a> {
 
         let excluded = &settled.excluded_full;
         let state_full =
-            self.state(totals_full, merkle_full, &[&lower.accounts], excluded, false)?;
+            self.state(totals_full.all, merkle_full, &[&lower.accounts], excluded, false)?;
         let state_pair = match above {
             Some(looked) => {
                 let both = [&lower.accounts, &looked.accounts];
-                Some(self.state(totals_pair, merkle_pair, &both, &settled.excluded_pair, true)?)
+                Some(self.state(
+                    totals_pair.all,
+                    merkle_pair,
+                    &both,
+                    &settled.excluded_pair,
+                    true,
+                )?)
             }
             None => None,
         };
+        let left_out = if is_pair { totals_pair.left_out } else { totals_full.left_out };
         let excluded = match is_pair {
             true => std::mem::take(&mut settled.excluded_pair),
             false => std::mem::take(&mut settled.excluded_full),
         };
-        let upper = upper.map(|(looked, _)| looked);
-        let judged = Judged { settled, state_full, state_pair, is_pair, fits, offsets };
+        let judged = Judged { settled, state_full, state_pair, left_out, is_pair, fits, offsets };
         self.judge(pair, lower, upper, judged, excluded)
+    }
+
+    /// Settles versions; says whether all that count were kept. `late` was kept after it streamed by.
+    fn settle(
+        &mut self,
+        lower: &Looked<D::Mark>,
+        above: Option<(&Looked<D::Mark>, &HashSet<Slot>)>,
+        filter: Option<&KeyFilter>,
+        late: &[Entry<D::Mark>],
+    ) -> Result<(Settlement, bool), Error> {
+        let rows = self.destination.rows(late)?;
+        let (bins, storages) = (&lower.keys[..], &lower.look.facts.storages[..]);
+        let upper = above.map(|(looked, replaced)| Upper {
+            bins: &looked.keys,
+            storages: &looked.look.facts.storages,
+            filter,
+            replaced,
+        });
+        let lower = Lower { bins, storages };
+        let settled = settle(lower, upper, &self.plan, &self.space, &self.found, &rows)?;
+        Ok((settled, self.destination.received(rows)?))
     }
 
     fn context(&self, filter: Option<Arc<KeyFilter>>, replaced: Arc<HashSet<Slot>>) -> LookContext {
@@ -337,55 +381,68 @@ impl<'a> Examination<'a> {
         feed: usize,
         context: LookContext,
         bytes_max: usize,
-    ) -> Result<Looked, Error> {
+    ) -> Result<Looked<D::Mark>, Error> {
         self.progress.begin(format!("read {}", source.label()));
         let facts_bytes = self.plan.facts_bytes();
-        let worker = |spill: &Arc<SpillFile>| {
-            IndexWorker::new(context.clone(), bytes_max, facts_bytes, Arc::clone(spill))
+        let worker = |(spill, keeper): (&Arc<SpillFile>, D::Keeper)| {
+            IndexWorker::new(context.clone(), keeper, bytes_max, facts_bytes, Arc::clone(spill))
         };
-        let workers = self.spills.iter().map(worker).collect();
+        let workers = self.spills.iter().zip(self.destination.send()).map(worker).collect();
         let delegations_bytes = self.plan.delegations_bytes();
-        let look = FirstLook::new(source.name(), delegations_bytes, Arc::clone(&self.found));
+        let found = Arc::clone(&self.found);
         let is_incremental = feed == INCREMENTAL;
+        let capture = match is_incremental || self.archives == 1 {
+            true => self.destination.capture(),
+            false => None,
+        };
+        let look = FirstLook::new(source.name(), delegations_bytes, found, capture);
         let (mut look, workers, end) =
             pipeline.pass(feed, "a first look", is_incremental, look, workers)?;
         look.finish(end);
         if let Some(refused) = look.refused.take() {
             return Err(refused.into());
         }
+        if let Some(mut capture) = look.capture.take() {
+            capture.check()?;
+            self.destination.captured(capture, look.facts.manifest.as_ref())?;
+        }
+        let mut keepers = Vec::with_capacity(workers.len());
         let mut looked = Looked {
             wrong: std::mem::take(&mut look.wrong),
             wrong_count: look.wrong_count,
             look,
-            kept: Totals::default(),
-            replaced: Totals::default(),
+            kept: ViewTotals::default(),
+            replaced: ViewTotals::default(),
             keys: Vec::new(),
             accounts: ArchiveAccounts::default(),
         };
         for worker in workers {
-            looked.kept.add(&worker.kept.finish());
-            looked.replaced.add(&worker.replaced.finish());
+            looked.kept.add_accounts(&worker.kept.finish(), false);
+            looked.kept.add_accounts(&worker.kept_left_out.finish(), true);
+            looked.replaced.add_accounts(&worker.replaced.finish(), false);
+            looked.replaced.add_accounts(&worker.replaced_left_out.finish(), true);
             looked.keys.push(worker.keys);
             looked.accounts.add(worker.facts)?;
             looked.wrong.extend(worker.wrong);
             looked.wrong_count += worker.wrong_count;
+            keepers.push(worker.keeper);
         }
+        self.destination.receive(keepers);
         looked.wrong.sort_by_key(|wrong| (wrong.place, wrong.offset));
         Ok(looked)
     }
 
-    /// Looks again at the records whose sum was wrong; gives the offsets of records that stand
-    /// twice in one storage.
+    /// Looks again at the records whose sum was wrong.
     fn correct(
         &mut self,
         pipeline: &mut Pipeline<'_, '_, 'a>,
         pair: &Pair,
-        (lower, upper): (&Looked, Option<&Looked>),
+        (lower, upper): (&Looked<D::Mark>, Option<&Looked<D::Mark>>),
         settled: &Settlement,
-        (full, both): (&mut Totals, &mut Totals),
-    ) -> Result<Vec<(Place, u64)>, Error> {
+        (full, both): (&mut ViewTotals, &mut ViewTotals),
+    ) -> Result<Corrected<D::Mark>, Error> {
         let none = Arc::default();
-        let borders = |looked: Option<&Looked>| {
+        let borders = |looked: Option<&Looked<D::Mark>>| {
             Selector::new(looked.map_or(&none, |looked| &looked.facts().end.borders))
         };
         let mut counts = [0u64; 2];
@@ -404,7 +461,7 @@ impl<'a> Examination<'a> {
             (FULL, Some(&pair.full), Some(lower).filter(|lower| lower.is_whole())),
             (INCREMENTAL, pair.incremental.as_ref(), upper),
         ];
-        let mut offsets = Vec::new();
+        let mut corrected = Corrected { offsets: Vec::new(), late: Vec::new() };
         for (feed, source, looked) in archives {
             let (Some(source), Some(looked)) = (source, looked) else { continue };
             let count = counts[feed];
@@ -419,20 +476,25 @@ impl<'a> Examination<'a> {
             let bytes_max = self.plan.reader_bytes();
             let choice = Corrections::new(&settled.corrections, twice, bytes_max)?;
             let look = SecondLook::new(Storages::of(looked.facts()), choice);
-            let workers = self.spills.iter().map(|_| CorrectionWorker::new(self.kernel)).collect();
+            let worker = |keeper| CorrectionWorker::new(self.kernel, keeper);
+            let workers = self.destination.send().into_iter().map(worker).collect();
             let is_incremental = feed == INCREMENTAL;
             let selection = selections[feed].take();
             let passed_over = selection.as_ref().map_or(0, Selection::passed_over);
             self.work.frames_passed_over += passed_over;
             let (_, workers, _) =
                 pipeline.pass_over(feed, &reason, is_incremental, look, workers, selection)?;
+            let mut keepers = Vec::with_capacity(workers.len());
             for mut worker in workers {
                 self.work.records_looked_at_again += worker.looked_at;
-                offsets.append(&mut worker.offsets);
+                corrected.offsets.append(&mut worker.offsets);
+                corrected.late.append(&mut worker.late);
                 worker.apply(full, both);
+                keepers.push(worker.keeper);
             }
+            self.destination.receive(keepers);
         }
-        Ok(offsets)
+        Ok(corrected)
     }
 
     /// The state in a view: newest versions only.
@@ -465,11 +527,20 @@ impl<'a> Examination<'a> {
     }
 }
 
+/// What came of looking again.
+struct Corrected<M> {
+    /// Of records that stand twice in one storage.
+    offsets: Vec<(Place, u64)>,
+    /// What was kept of records that seemed to be replaced.
+    late: Vec<Entry<M>>,
+}
+
 /// What the checks need from the examination.
 struct Judged {
     settled: Settlement,
     state_full: State,
     state_pair: Option<State>,
+    left_out: Totals,
     is_pair: bool,
     fits: bool,
     offsets: Vec<(Place, u64)>,

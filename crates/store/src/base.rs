@@ -17,7 +17,7 @@ use crate::{
     events::{BasePoint, encoded, kind, new_event, stream},
     run::RunStore,
     run_set::{PairEntry, RunEntry, run_path, runs_folder},
-    shared::Shared,
+    shared::{Mirror, Shared},
 };
 
 /// Extents of a base point behind those of its records: manifest, status cache, verdict.
@@ -87,14 +87,24 @@ impl Shared {
     /// # Errors
     /// [`Error::BaseRefused`] when the store holds another state of the slot, or later ones.
     pub(crate) fn check_base(&self, slot: Slot, bank_hash: &Hash) -> Result<BaseFit, Error> {
+        let mirror = self.current_mirror()?;
+        self.check_base_in(&mirror, slot, bank_hash)
+    }
+
+    fn check_base_in(
+        &self,
+        mirror: &Mirror,
+        slot: Slot,
+        bank_hash: &Hash,
+    ) -> Result<BaseFit, Error> {
         let refused = |why: String| Err(Error::BaseRefused { slot, why });
-        let Some(root) = self.mirror().tree.root().map(|root| root.number) else {
+        let Some(root) = mirror.tree.root().map(|root| root.number) else {
             return Ok(BaseFit::New);
         };
         if slot > root {
             return Ok(BaseFit::New);
         }
-        let held = match self.final_slot_at(slot) {
+        let held = match self.final_slot_in(mirror, slot) {
             Ok(held) => held,
             Err(Error::NotCovered { first, .. }) => {
                 return refused(format!(
@@ -123,7 +133,8 @@ impl Shared {
         }
     }
 
-    /// One event makes it a base point, and everything of it counts from then on.
+    /// One event makes it a base point, and everything of it counts from then on. What fails behind
+    /// that is tried again when the store is used next: the chain says all of it.
     pub(crate) fn adopt_base(
         &self,
         session: &mut BulkSession,
@@ -134,10 +145,6 @@ impl Shared {
         // What became final on the chain before belongs to the window before.
         self.flush_kept()?;
         let slot = adopted.facts.bank.slot;
-        if self.check_base(slot, &adopted.facts.bank.bank_hash)? == BaseFit::Held {
-            let why = "the store holds this state by now".to_string();
-            return Err(Error::BaseRefused { slot, why });
-        }
         // The folder of the runs that it names has to be durable before it.
         self.disk.sync_folder(&runs_folder(&self.folder))?;
         let records = extents.len() - BEHIND_RECORDS;
@@ -155,14 +162,27 @@ impl Shared {
         let event = new_event(stream::BASES, kind::BASE, &payload, extents);
         let batch = Batch::of(&event)?;
         let id = {
-            let mut mirror = self.mirror();
-            let receipt = session.adopt(&batch, &AppendOptions::default())?;
+            let mut mirror = self.current_mirror_kept()?;
+            let bank_hash = &adopted.facts.bank.bank_hash;
+            if self.check_base_in(&mirror, slot, bank_hash)? == BaseFit::Held {
+                let why = "the store holds this state by now".to_string();
+                return Err(Error::BaseRefused { slot, why });
+            }
+            self.pass_over_ids(&mirror)?;
+            let options =
+                AppendOptions { generation: mirror.generation, ..AppendOptions::default() };
+            let receipt = session.adopt(&batch, &options)?;
             let id = SlotId(receipt.first_sequence);
-            let state = self.apply_base(&mut mirror, &self.state(), id, &base)?;
-            *self.state.write().expect("nobody panics while holding it") = state;
+            self.has_given_id(id);
+            match self.apply_base(&mut mirror, &self.state(), id, &base) {
+                Ok(state) => {
+                    *self.state.write().expect("nobody panics while holding it") = state;
+                }
+                Err(_) => mirror.generation = None,
+            }
             id
         };
-        self.save_set()?;
+        let _ = self.save_set();
         Ok(id)
     }
 }

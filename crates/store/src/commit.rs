@@ -15,6 +15,7 @@ use crate::{
     events::{Abandoned, Committed, List, Rooted, encoded, kind, new_event, stream},
     gates::{COMMIT_GATES, CommitFacts},
     shared::Shared,
+    tail::SlotIndex,
 };
 
 /// The stream of refused commits.
@@ -25,7 +26,9 @@ pub const DENIALS_STREAM: &[u8] = b"denials";
 #[must_use = "it is durable only after waiting for it"]
 pub struct Pending {
     id: SlotId,
-    ticket: Option<Ticket>,
+    ticket: Ticket,
+    /// The store whose root it is.
+    root_of: Option<Arc<Shared>>,
 }
 
 impl Pending {
@@ -37,11 +40,13 @@ impl Pending {
     /// Waits until it survives a loss of power.
     ///
     /// # Errors
-    /// What the journal said; when a sync failed, the store has to be opened again.
+    /// What the journal said: after [`icecore_journal::Error::TakenBack`] nothing of it has happened,
+    /// nor of what was built on it; when a sync failed, the store has to be opened again.
     pub fn wait(&self) -> Result<(), Error> {
-        match &self.ticket {
-            Some(ticket) => Ok(ticket.wait(Durability::Durable)?),
-            None => Ok(()),
+        let result = self.ticket.wait(Durability::Durable).map_err(Error::from);
+        match (result, &self.root_of) {
+            (Err(error), Some(shared)) => shared.root_with_reserve(self.id, error),
+            (result, _) => result,
         }
     }
 
@@ -50,10 +55,7 @@ impl Pending {
     /// # Errors
     /// As [`Self::wait`].
     pub fn is_durable(&self) -> Result<bool, Error> {
-        match &self.ticket {
-            Some(ticket) => Ok(ticket.has(Durability::Durable)?),
-            None => Ok(true),
-        }
+        Ok(self.ticket.has(Durability::Durable)?)
     }
 }
 
@@ -80,8 +82,6 @@ impl OpenSlot {
         };
         let mut extents = std::mem::take(&mut self.extents);
         let record_extents = u32::try_from(extents.len()).expect("bounded by an event's extents");
-        let chain = shared.chain();
-        let journal = chain.writer()?;
         let bank = self.take_attached(Attachment::Bank)?;
         let status_cache = self.take_attached(Attachment::StatusCache)?;
         extents.extend(bank.iter().chain(&status_cache));
@@ -109,11 +109,12 @@ impl OpenSlot {
             ..AppendOptions::default()
         };
         let ticket = {
-            let mut mirror = shared.mirror();
-            self.check_open(&mirror.tree)?;
-            let ticket = journal.submit(&Batch::of(&event)?, &options)?;
+            let mut mirror = shared.current_mirror()?;
+            let index = self.check_open(&mirror.tree)?;
+            let ticket = shared.append(&mirror, &Batch::of(&event)?, &options)?;
             let state = shared.state();
-            let versions = std::mem::take(&mut self.versions);
+            let mut versions = std::mem::take(&mut self.versions);
+            versions.iter_mut().for_each(|version| version.slot = index);
             let count = versions.len() as u64;
             state.tail.add(versions);
             let Committed { bank, totals, .. } = committed;
@@ -123,15 +124,18 @@ impl OpenSlot {
         };
         self.has_ended = true;
         shared.wakeup.work_may_be_due();
-        Ok(Pending { id: self.id, ticket: Some(ticket) })
+        Ok(Pending { id: self.id, ticket, root_of: None })
     }
 
-    /// Somebody else may have given it up.
-    fn check_open(&self, tree: &crate::tree::Tree) -> Result<(), Error> {
-        match tree.get(self.id).map(|node| node.state) {
-            Some(crate::SlotState::Open) => Ok(()),
-            _ => Err(Error::SlotRefused { slot: self.number, why: "it was abandoned meanwhile" }),
-        }
+    /// Somebody else may have given it up; the journal may have taken it back. Gives the index that it
+    /// has now.
+    fn check_open(&self, tree: &crate::tree::Tree) -> Result<SlotIndex, Error> {
+        let why = match tree.get(self.id) {
+            Some(node) if node.state == crate::SlotState::Open => return Ok(node.index),
+            Some(_) => "it was abandoned meanwhile",
+            None => "its beginning was taken back, as writing to the disk failed; begin it again",
+        };
+        Err(Error::SlotRefused { slot: self.number, why })
     }
 
     fn bank_hash(&self, stated: &SlotStatement, totals: &StateTotals) -> icecore_types::Hash {
@@ -154,49 +158,66 @@ impl OpenSlot {
 
 impl Shared {
     /// Makes a slot final, with its ancestors; the rest is abandoned.
-    pub(crate) fn root(&self, id: SlotId) -> Result<Pending, Error> {
-        let ticket = {
-            let mut mirror = self.mirror();
-            let chain = mirror.tree.chain_to(id)?;
-            let event = mirror.tree.get(id).and_then(|node| node.event);
-            let parents = [EventRef::Sequence(event.expect("a committed slot has its event"))];
-            let payload = encoded(&Rooted { chain: List(chain.clone()) });
-            let mut event = new_event(stream::ROOTS, kind::ROOTED, &payload, &[]);
-            event.parents = &parents;
-            let options = AppendOptions { use_reserve: true, ..AppendOptions::default() };
-            let ticket = self.append(&Batch::of(&event)?, &options)?;
-            mirror.tree.apply_root(&chain, ticket.receipt().first_sequence);
-            ticket
-        };
+    pub(crate) fn root(self: &Arc<Self>, id: SlotId) -> Result<Pending, Error> {
+        let ticket = self.submit_root(id)?;
         self.wakeup.work_may_be_due();
-        Ok(Pending { id, ticket: Some(ticket) })
+        Ok(Pending { id, ticket, root_of: Some(Arc::clone(self)) })
+    }
+
+    fn submit_root(&self, id: SlotId) -> Result<Ticket, Error> {
+        let mut mirror = self.current_mirror()?;
+        let chain = mirror.tree.chain_to(id)?;
+        let event = mirror.tree.get(id).and_then(|node| node.event);
+        let parents = [EventRef::Sequence(event.expect("a committed slot has its event"))];
+        let payload = encoded(&Rooted { chain: List(chain.clone()) });
+        let mut event = new_event(stream::ROOTS, kind::ROOTED, &payload, &[]);
+        event.parents = &parents;
+        let ticket = self.append(&mirror, &Batch::of(&event)?, &AppendOptions::default())?;
+        mirror.tree.apply_root(&chain, ticket.receipt().first_sequence);
+        Ok(ticket)
+    }
+
+    /// Roots once more on a full disk, with the room that is kept in reserve (rule R4).
+    fn root_with_reserve(&self, id: SlotId, error: Error) -> Result<(), Error> {
+        let has_room = match &error {
+            Error::Journal(error) => self.chain().writer()?.make_room(error),
+            _ => false,
+        };
+        if !has_room {
+            return Err(error);
+        }
+        match self.submit_root(id) {
+            Ok(ticket) => Ok(ticket.wait(Durability::Durable)?),
+            // The slot itself was taken back.
+            Err(Error::NoSuchSlot { .. } | Error::SlotRefused { .. }) => Err(error),
+            Err(other) => Err(other),
+        }
     }
 
     /// Gives slots up, and what was built on them.
     pub(crate) fn abandon_slots(&self, ids: &[SlotId]) -> Result<(), Error> {
-        let mut mirror = self.mirror();
+        let mut mirror = self.current_mirror()?;
         let mut changed = Vec::new();
         for id in ids {
-            if mirror.tree.abandon(*id)? {
+            if !mirror.tree.given_up(*id)?.is_empty() {
                 changed.push(*id);
             }
         }
         if changed.is_empty() {
             return Ok(());
         }
-        let payload = encoded(&Abandoned { slots: List(changed) });
+        let payload = encoded(&Abandoned { slots: List(changed.clone()) });
         let event = new_event(stream::ROOTS, kind::ABANDONED, &payload, &[]);
-        let options = AppendOptions { use_reserve: true, ..AppendOptions::default() };
-        let _ticket = self.append(&Batch::of(&event)?, &options)?;
-        Ok(())
+        let _ticket = self.append(&mirror, &Batch::of(&event)?, &AppendOptions::default())?;
+        changed.into_iter().try_for_each(|id| mirror.tree.abandon(id))
     }
 
     /// Records that nothing is known of these slots.
     pub(crate) fn record_gap(&self, first: Slot, last: Slot) -> Result<(), Error> {
-        let mut mirror = self.mirror();
+        let mut mirror = self.current_mirror()?;
         let payload = encoded(&crate::events::Gap { first, last });
         let event = new_event(stream::BASES, kind::GAP, &payload, &[]);
-        let _ticket = self.append(&Batch::of(&event)?, &AppendOptions::default())?;
+        let _ticket = self.append(&mirror, &Batch::of(&event)?, &AppendOptions::default())?;
         mirror.gaps.push((first, last));
         Ok(())
     }

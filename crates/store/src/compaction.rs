@@ -199,7 +199,8 @@ impl Shared {
                     by_pubkey: RunEntry::from(by_pubkey),
                     by_owner: by_owner.map(RunEntry::from),
                 };
-                *pair = RunPair::open(&*self.disk, &self.folder, self.identity, &entry)?;
+                *pair =
+                    RunPair::open(&*self.disk, &self.folder, self.identity, &entry, &state.runs)?;
             }
         }
         Ok(windows)

@@ -19,12 +19,13 @@ use crate::{
     Error, SlotId, SlotState,
     events::List,
     locator::SizeClass,
-    run::{BY_OWNER, BY_PUBKEY, Row, RunHeader, RunInfo, RunKind, RunWriter, SlotCommit},
+    run::{BY_OWNER, BY_PUBKEY, Row, RunHeader, RunKind, RunWriter, SlotCommit},
     run_set::{
         NodeEntry, PairEntry, RunEntry, RunPair, RunSet, SetFile, Window, run_path, runs_folder,
     },
     shared::{Mirror, Shared, State, owner_key},
     tail::{SlotIndex, TailVersion},
+    taking_back::ATTEMPTS_MAX,
 };
 
 /// Final slots of one window that are to be flushed.
@@ -68,11 +69,16 @@ impl Shared {
 
     /// The same, by whoever keeps.
     pub(crate) fn flush_kept(&self) -> Result<(), Error> {
-        let due = self.due();
+        let flushed = self.flush_due();
+        self.remove_stray_runs();
+        flushed
+    }
+
+    fn flush_due(&self) -> Result<(), Error> {
+        let due = self.durable_due()?;
         if due.is_empty() {
             return Ok(());
         }
-        self.sync()?;
         let state = self.state();
         let mut pairs = Vec::new();
         for due in &due {
@@ -80,6 +86,8 @@ impl Shared {
         }
         self.disk.sync_folder(&runs_folder(&self.folder))?;
         {
+            // What is flushed is durable. Should anything else of the mirror be taken back by now, the
+            // set is not written.
             let mut mirror = self.mirror();
             let before = self.state();
             let mut windows = before.runs.windows.clone();
@@ -99,9 +107,25 @@ impl Shared {
         self.save_set()
     }
 
-    /// What is final and in no run, by window.
-    fn due(&self) -> Vec<Due> {
-        let mirror = self.mirror();
+    /// What is final, durably, and in no run, by window.
+    fn durable_due(&self) -> Result<Vec<Due>, Error> {
+        for _ in 0..ATTEMPTS_MAX {
+            let (due, generation) = {
+                let mirror = self.current_mirror_kept()?;
+                (self.due(&mirror), mirror.generation)
+            };
+            if due.is_empty() {
+                return Ok(due);
+            }
+            self.sync()?;
+            if generation == Some(self.generation()) {
+                return Ok(due);
+            }
+        }
+        Err(self.taken_back_too_often())
+    }
+
+    fn due(&self, mirror: &Mirror) -> Vec<Due> {
         let windows = &self.state().runs.windows;
         let mut due: BTreeMap<usize, Due> = BTreeMap::new();
         for node in mirror.tree.nodes() {
@@ -153,7 +177,7 @@ impl Shared {
             by_pubkey: RunEntry::from(by_pubkey),
             by_owner: by_owner.map(RunEntry::from),
         };
-        RunPair::open(&*self.disk, &self.folder, self.identity, &entry)
+        RunPair::open(&*self.disk, &self.folder, self.identity, &entry, &state.runs)
     }
 
     /// The rows of the second order: where live versions are, and which accounts left which owner.
@@ -190,6 +214,7 @@ impl Shared {
         rows_max: u64,
     ) -> Result<RunWriter<K>, Error> {
         let id = self.take_run_id();
+        self.stray_runs.add([id]);
         let path = run_path(&self.folder, id);
         let (sequence, digest) = self.chain_end()?;
         let header = RunHeader { id, kind, to, sequence, digest };
@@ -221,6 +246,7 @@ impl Shared {
                 segments: self.renewed_segments(&before.runs.segments, without_segments),
             },
         };
+        self.stray_runs.add(before.runs.ids());
         *self.state.write().expect("nobody panics while holding it") = Arc::new(state);
     }
 
@@ -231,10 +257,10 @@ impl Shared {
 
     /// Writes the run set that counts now. Whoever calls keeps, or is alone.
     pub(crate) fn save_set(&self) -> Result<(), Error> {
-        let mut set = {
-            let mirror = self.mirror();
+        let (mut set, generation) = {
+            let mirror = self.current_mirror_kept()?;
             let runs = &self.state().runs;
-            SetFile {
+            let set = SetFile {
                 number: runs.number,
                 covered_end: self.chain().writer()?.progress().accepted,
                 covered_digest: Hash::default(),
@@ -244,14 +270,21 @@ impl Shared {
                 root: mirror.tree.root().map(|root| root.id),
                 gaps: List(mirror.gaps.clone()),
                 horizon: mirror.horizon,
-            }
+            };
+            (set, mirror.generation)
         };
         // What the set says that it covers must not get lost before the set does.
         self.sync()?;
+        if generation != Some(self.generation()) {
+            return Err(self.taken_back_too_often());
+        }
         if let Some(last) = set.covered_end.checked_sub(1) {
             set.covered_digest = Hash(self.history.read(last)?.digest().0);
         }
-        set.write(&*self.disk, &self.folder)
+        self.stray_runs.may_be_named(&set);
+        set.write(&*self.disk, &self.folder)?;
+        self.stray_runs.are_named(&set);
+        Ok(())
     }
 }
 

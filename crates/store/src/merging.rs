@@ -18,7 +18,7 @@ use icecore_types::Slot;
 use crate::{
     Error,
     run::{KeySource, Merge, Run, RunInfo, RunKind, merged_slots},
-    run_set::{PairEntry, RunEntry, RunPair, Window, run_path, runs_folder},
+    run_set::{PairEntry, RunEntry, RunPair, Window, runs_folder},
     shared::{RecordKeys, Shared, State},
 };
 
@@ -38,10 +38,12 @@ impl Shared {
     /// Merges until nothing is due.
     pub(crate) fn merge_runs(&self) -> Result<(), Error> {
         let _keeping = self.keeping.lock().expect("nobody panics while keeping");
-        while let Some(plan) = self.merge_plan() {
-            self.carry_out(&plan)?;
+        let mut merged = Ok(());
+        while let (Ok(()), Some(plan)) = (&merged, self.merge_plan()) {
+            merged = self.carry_out(&plan);
         }
-        Ok(())
+        self.remove_stray_runs();
+        merged
     }
 
     fn merge_plan(&self) -> Option<Plan> {
@@ -89,18 +91,12 @@ impl Shared {
         without_segments: &[u32],
     ) -> Result<(), Error> {
         self.disk.sync_folder(&runs_folder(&self.folder))?;
-        let before = {
+        {
             let mirror = self.mirror();
-            let before = self.state();
-            self.next_state(&mirror, &before, windows, without_segments);
-            before
-        };
-        self.save_set()?;
-        let named: std::collections::BTreeSet<u32> = self.state().runs.ids().collect();
-        for id in before.runs.ids().filter(|id| !named.contains(id)) {
-            // Who has it open keeps it; who opens it later finds the next run set.
-            self.disk.remove(&run_path(&self.folder, id))?;
+            self.next_state(&mirror, &self.state(), windows, without_segments);
         }
+        self.save_set()?;
+        self.remove_stray_runs();
         Ok(())
     }
 
@@ -162,7 +158,7 @@ impl Shared {
             by_pubkey: RunEntry::from(by_pubkey),
             by_owner: by_owner.map(RunEntry::from),
         };
-        RunPair::open(&*self.disk, &self.folder, self.identity, &entry)
+        RunPair::open(&*self.disk, &self.folder, self.identity, &entry, &self.state().runs)
     }
 
     /// Merges runs, given newest first: all rows of a delta's slots, or those of accounts that live at the last slot.
@@ -234,7 +230,7 @@ mod tests {
         assert_eq!(due(&[5]), None);
         assert_eq!(due(&[100, 40]), None);
         assert_eq!(due(&[100, 50]), Some(0..2));
-        assert_eq!(due(&[100, 30, 10, 10]), Some(1..4));
+        assert_eq!(due(&[101, 30, 10, 10]), Some(1..4));
         assert_eq!(due(&[1000, 30, 14, 2]), None);
         let mut lengths: Vec<u64> = Vec::new();
         for flushed in 1..2000u64 {

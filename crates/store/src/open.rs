@@ -10,7 +10,10 @@
 use std::{
     collections::BTreeSet,
     path::Path,
-    sync::{Arc, Mutex, RwLock, atomic::AtomicU32},
+    sync::{
+        Arc, Mutex, RwLock,
+        atomic::{AtomicU32, AtomicU64, Ordering},
+    },
 };
 
 use icecore_disk::{Disk, RealDisk};
@@ -29,6 +32,7 @@ use crate::{
     run_set::{RunSet, SetFile, Window, run_id, run_path, runs_folder},
     segments::Segments,
     shared::{Chain, Mirror, Shared, State},
+    stray_runs::StrayRuns,
     summing::Summers,
     tail::Tail,
     underway::Underway,
@@ -37,7 +41,10 @@ use crate::{
 /// The program that the journal of a store belongs to.
 pub const JOURNAL_OWNER: &str = "icecore-store";
 
-const JOURNAL_FOLDER: &str = "journal";
+pub(crate) const JOURNAL_FOLDER: &str = "journal";
+
+/// Times that a reader tries to get a run set and files that belong together.
+const ATTEMPTS_MAX: usize = 8;
 
 /// What opening a store found and did.
 #[derive(Debug, Clone, Default)]
@@ -175,39 +182,8 @@ impl Store {
         chain: Chain,
         options: Options,
     ) -> Result<Self, Error> {
-        let (history, journal) = match &chain {
-            Chain::Writer(journal) => {
-                (Arc::clone(journal.history()), Some(journal.recovery().clone()))
-            }
-            Chain::Reader(reader) => (Arc::clone(reader.history()), None),
-            Chain::Closed => unreachable!("a closed chain is not loaded"),
-        };
-        let created = first_event(&history)?
-            .ok_or_else(|| Error::NoStore { folder: folder.to_path_buf() })?;
-        let identity = RunStore { id: history.store_id(), seed: RecordSeed(created.record_seed) };
-        let kernel = Kernel::chosen()?;
-        let shared = Arc::new(Shared {
-            disk,
-            folder: folder.to_path_buf(),
-            options,
-            chain: RwLock::new(chain),
-            history,
-            identity,
-            kept_owners: created.kept_owners.0,
-            owner_order: created.owner_order,
-            kernel,
-            mirror: Mutex::default(),
-            state: RwLock::default(),
-            keeping: Mutex::default(),
-            segments_in_use: Mutex::default(),
-            next_run: AtomicU32::new(1),
-            leases: Leases::default(),
-            summers: Summers::new(kernel),
-            wakeup: Wakeup::default(),
-            underway: Underway::default(),
-            facts: Mutex::default(),
-            last_look: Mutex::default(),
-        });
+        let journal = chain.writer().ok().map(|journal| journal.recovery().clone());
+        let shared = assembled(disk, folder, chain, options)?;
         let mut opened = Opened { journal, ..Opened::default() };
         shared.load_set(&mut opened)?;
         if shared.chain().writer().is_ok() {
@@ -232,7 +208,10 @@ impl Store {
             return Ok(());
         }
         self.shared.flush()?;
-        self.shared.save_set()?;
+        {
+            let _keeping = self.shared.keeping.lock().expect("nobody panics while keeping");
+            self.shared.save_set()?;
+        }
         let chain = {
             let mut chain = self.shared.chain.write().expect("nobody panics while holding it");
             std::mem::replace(&mut *chain, Chain::Closed)
@@ -244,8 +223,51 @@ impl Store {
     }
 }
 
+/// What the parts of a store share, before anything of it was read.
+pub(crate) fn assembled(
+    disk: Arc<dyn Disk>,
+    folder: &Path,
+    chain: Chain,
+    options: Options,
+) -> Result<Arc<Shared>, Error> {
+    let history = match &chain {
+        Chain::Writer(journal) => Arc::clone(journal.history()),
+        Chain::Reader(reader) => Arc::clone(reader.history()),
+        Chain::Closed => unreachable!("a closed chain is not loaded"),
+    };
+    let created = first_event(&history)?
+        .ok_or_else(|| Error::NoStore { folder: folder.to_path_buf() })?;
+    let identity = RunStore { id: history.store_id(), seed: RecordSeed(created.record_seed) };
+    let kernel = Kernel::chosen()?;
+    Ok(Arc::new(Shared {
+        disk,
+        folder: folder.to_path_buf(),
+        options,
+        chain: RwLock::new(chain),
+        history,
+        identity,
+        kept_owners: created.kept_owners.0,
+        owner_order: created.owner_order,
+        kernel,
+        mirror: Mutex::default(),
+        state: RwLock::default(),
+        keeping: Mutex::default(),
+        segments_in_use: Mutex::default(),
+        next_run: AtomicU32::new(1),
+        stray_runs: StrayRuns::default(),
+        told_generation: AtomicU64::new(0),
+        ids_end: AtomicU64::new(0),
+        leases: Leases::default(),
+        summers: Summers::new(kernel),
+        wakeup: Wakeup::default(),
+        underway: Underway::default(),
+        facts: Mutex::default(),
+        last_look: Mutex::default(),
+    }))
+}
+
 /// A journal that is not there is a store that is not there.
-fn absent(error: icecore_journal::Error, folder: &Path) -> Error {
+pub(crate) fn absent(error: icecore_journal::Error, folder: &Path) -> Error {
     match error {
         icecore_journal::Error::NoJournal { .. } => Error::NoStore { folder: folder.to_path_buf() },
         error => error.into(),
@@ -266,11 +288,29 @@ fn first_event(history: &Arc<History>) -> Result<Option<Created>, Error> {
 }
 
 impl Shared {
-    /// Reads the run set and what the chain has beyond it.
+    /// Makes the mirror and the state of the run set and of what the chain has beyond it. A run or a
+    /// segment that is gone means that a writer has replaced the set meanwhile: once more.
     pub(crate) fn load_set(&self, opened: &mut Opened) -> Result<(), Error> {
+        let is_reading = self.chain().writer().is_err();
+        let mut result = self.load_set_once(opened);
+        for _ in 1..ATTEMPTS_MAX {
+            match &result {
+                Err(error) if is_reading && error.is_replaced() => {
+                    result = self.load_set_once(opened);
+                }
+                _ => break,
+            }
+        }
+        result
+    }
+
+    fn load_set_once(&self, opened: &mut Opened) -> Result<(), Error> {
         let stale = |why: &'static str| Error::StaleRuns { folder: self.folder.clone(), why };
+        let generation = self.generation();
         let set = SetFile::read(&*self.disk, &self.folder)?
             .ok_or_else(|| stale("there is no run set"))?;
+        // What a set covers was durable before it was written.
+        self.history.refresh()?;
         if set.covered_end > self.history.end() {
             return Err(stale("the run set covers events that the chain does not have"));
         }
@@ -280,12 +320,17 @@ impl Shared {
                 return Err(stale("the run set was made of another chain"));
             }
         }
-        let open = |entry| Window::open(&*self.disk, &self.folder, self.identity, entry);
+        let before = self.state();
+        let open =
+            |entry| Window::open(&*self.disk, &self.folder, self.identity, entry, &before.runs);
         let windows = set.windows.0.iter().map(open).collect::<Result<Vec<_>, _>>()?;
-        let runs = RunSet { number: set.number, windows, segments: self.first_segments() };
-        let state = Arc::new(State { tail: Tail::default(), runs });
+        let segments = self.renewed_segments(&Segments::default(), &[]);
+        let runs = RunSet { number: set.number, windows, segments };
+        let mut state = Arc::new(State { tail: Tail::default(), runs });
         let mut mirror = Mirror {
             applied_end: set.covered_end,
+            set_head: Some(set.head()),
+            generation: Some(generation),
             gaps: set.gaps.0.clone(),
             horizon: set.horizon,
             ..Mirror::default()
@@ -305,26 +350,27 @@ impl Shared {
         if let Some(root) = set.root {
             mirror.tree.set_root(root);
         }
-        if let Some(base) = state.runs.windows.iter().rev().find_map(|window| window.base)
-            && let StoreEvent::Base(base) = self.store_event(base)?
+        // The window that it begins may be gone: what it says of the chain still holds.
+        let bases = Query::new(By::Kind(kind::BASE)).sequences(0..set.covered_end).backward();
+        if let Some(event) = self.history.scan(bases)?.next().transpose()?
+            && let StoreEvent::Base(base) = self.store_event(event.sequence())?
         {
             mirror.base = Some(Arc::new(base.facts));
         }
-        self.next_run.store(set.next_run, std::sync::atomic::Ordering::Relaxed);
-        let state = self.catch_up(&mut mirror, state)?;
+        self.catch_up(&mut mirror, &mut state)?;
         opened.replayed_events = mirror.applied_end - set.covered_end;
         let is_unrooted = |node: &&crate::tree::Node| node.state == SlotState::Committed;
         opened.unrooted_slots = mirror.tree.nodes().filter(is_unrooted).count() as u64;
         // Runs of base points that the set does not know have higher numbers.
         let last = state.runs.ids().max().unwrap_or(0);
-        self.next_run.fetch_max(last + 1, std::sync::atomic::Ordering::Relaxed);
-        *self.mirror() = mirror;
+        self.next_run.fetch_max(set.next_run.max(last + 1), Ordering::Relaxed);
+        self.stray_runs.are_named(&set);
+        self.stray_runs.add(before.runs.ids());
+        // Whoever has the mirror sees the state that belongs to it.
+        let mut place = self.mirror();
+        *place = mirror;
         *self.state.write().expect("nobody panics while holding it") = state;
         Ok(())
-    }
-
-    fn first_segments(&self) -> Arc<Segments> {
-        self.renewed_segments(&Segments::default(), &[])
     }
 
     /// The next table of segments; the one before stays good for who has it.
@@ -357,7 +403,7 @@ impl Shared {
                 opened.removed_runs += 1;
             }
         }
-        self.next_run.fetch_max(highest + 1, std::sync::atomic::Ordering::Relaxed);
+        self.next_run.fetch_max(highest + 1, Ordering::Relaxed);
         Ok(())
     }
 
@@ -366,15 +412,17 @@ impl Shared {
         Ok(self.chain().writer()?.sync()?)
     }
 
-    /// Appends an event and waits as long as `durability` says; the mirror's lock is held by the
-    /// caller, who applies it. Gives its sequence.
+    /// Appends an event, which builds on what the mirror says; the mirror's lock is held by the
+    /// caller, who applies it.
     pub(crate) fn append(
         &self,
+        mirror: &Mirror,
         batch: &Batch,
         options: &AppendOptions<'_>,
     ) -> Result<icecore_journal::Ticket, Error> {
+        let options = AppendOptions { generation: mirror.generation, ..*options };
         let chain = self.chain();
-        let ticket = chain.writer()?.submit(batch, options)?;
+        let ticket = chain.writer()?.submit(batch, &options)?;
         ticket.wait(Durability::Buffered)?;
         Ok(ticket)
     }

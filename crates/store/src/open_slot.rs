@@ -145,18 +145,20 @@ impl Shared {
         number: Slot,
         parent: SlotId,
     ) -> Result<OpenSlot, Error> {
-        let mut mirror = self.mirror();
+        let mut mirror = self.current_mirror()?;
         let parent_node = mirror.tree.check_begin(number, parent)?.clone();
+        let sight = self.sight_of(&mirror, parent)?;
+        self.pass_over_ids(&mirror)?;
         let payload = encoded(&Begun { number, parent });
         let parents =
             [EventRef::Sequence(parent_node.event.expect("a slot with children is complete"))];
         let mut event = new_event(stream::SLOTS, kind::BEGUN, &payload, &[]);
         event.parents = &parents;
-        let ticket = self.append(&Batch::of(&event)?, &Default::default())?;
+        let ticket = self.append(&mirror, &Batch::of(&event)?, &Default::default())?;
         let id = SlotId(ticket.receipt().first_sequence);
+        self.has_given_id(id);
         mirror.tree.begin(id, number, parent)?;
         let index = mirror.tree.get(id).expect("just begun").index;
-        let sight = self.sight_of(&mirror, parent)?;
         Ok(OpenSlot {
             shared: Arc::clone(self),
             id,

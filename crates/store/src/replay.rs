@@ -21,30 +21,30 @@ use crate::{
 };
 
 impl Shared {
-    /// Applies the events that the chain has and the mirror has not; gives the state that then counts.
+    /// Applies the events that the chain has and the mirror has not. After an error the mirror and the
+    /// state have what came before it.
     pub(crate) fn catch_up(
         &self,
         mirror: &mut Mirror,
-        state: Arc<State>,
-    ) -> Result<Arc<State>, Error> {
+        state: &mut Arc<State>,
+    ) -> Result<(), Error> {
         let end = self.history.end();
-        let mut state = state;
         while mirror.applied_end < end {
             let event = self.history.read(mirror.applied_end)?;
-            state = self.apply(mirror, state, &event)?;
+            self.apply(mirror, state, &event)?;
             mirror.applied_end += 1;
         }
-        Ok(state)
+        Ok(())
     }
 
     fn apply(
         &self,
         mirror: &mut Mirror,
-        state: Arc<State>,
+        state: &mut Arc<State>,
         event: &Event,
-    ) -> Result<Arc<State>, Error> {
+    ) -> Result<(), Error> {
         let payload = self.history.payload(event)?;
-        let Some(decoded) = StoreEvent::decode(event, &payload)? else { return Ok(state) };
+        let Some(decoded) = StoreEvent::decode(event, &payload)? else { return Ok(()) };
         let id = SlotId(event.sequence());
         match decoded {
             StoreEvent::Created(_) | StoreEvent::Moved(_) => {}
@@ -67,11 +67,11 @@ impl Shared {
                     }
                 }
             }
-            StoreEvent::Base(base) => return self.apply_base(mirror, &state, id, &base),
+            StoreEvent::Base(base) => *state = self.apply_base(mirror, state, id, &base)?,
             StoreEvent::Gap(gap) => mirror.gaps.push((gap.first, gap.last)),
             StoreEvent::Horizon(horizon) => mirror.horizon = mirror.horizon.max(horizon.slot),
         }
-        Ok(state)
+        Ok(())
     }
 
     /// A base point: its runs begin a window, and the tree begins anew.
@@ -84,7 +84,8 @@ impl Shared {
     ) -> Result<Arc<State>, Error> {
         let facts = &base.facts;
         let slot = facts.bank.slot;
-        let complete = RunPair::open(&*self.disk, &self.folder, self.identity, &base.runs)?;
+        let complete =
+            RunPair::open(&*self.disk, &self.folder, self.identity, &base.runs, &state.runs)?;
         let mut windows = state.runs.windows.clone();
         let root = mirror.tree.root().map(|root| root.number);
         if let (Some(before), Some(root)) = (windows.last_mut(), root) {
@@ -140,11 +141,10 @@ impl Shared {
         Ok(versions)
     }
 
-    /// A node as a run set names it. Slots that a writer left open are dead when the next one comes.
+    /// A node as a run set names it.
     pub(crate) fn node_of(&self, mirror: &mut Mirror, entry: &NodeEntry) -> Result<Node, Error> {
-        let is_reading = self.chain().writer().is_err();
         let state = match entry.state {
-            0 if is_reading => SlotState::Open,
+            0 => SlotState::Open,
             1 => SlotState::Committed,
             2 => SlotState::Rooted,
             3 => SlotState::Abandoned,

@@ -208,10 +208,18 @@ impl<'s> Restoring<'s> {
         let extents: Vec<_> =
             extents.copied().chain(behind.map(|content| content.extent)).collect();
         let shared = &self.store.shared;
-        let base = shared.adopt_base(&mut self.session, &adopted, &extents)?;
-        let by_owner = adopted.by_owner.map(|run| run.id);
-        self.runs.ids.retain(|id| *id != adopted.by_pubkey.id && Some(*id) != by_owner);
-        Ok(base)
+        let base = shared.adopt_base(&mut self.session, &adopted, &extents);
+        let may_be_adopted = match &base {
+            Ok(_) => true,
+            // Then nobody can say before the next open, which removes what nobody names.
+            Err(Error::Journal(error)) => matches!(error, icecore_journal::Error::Poisoned { .. }),
+            Err(_) => false,
+        };
+        if may_be_adopted {
+            let by_owner = adopted.by_owner.map(|run| run.id);
+            self.runs.ids.retain(|id| *id != adopted.by_pubkey.id && Some(*id) != by_owner);
+        }
+        base
     }
 }
 

@@ -187,6 +187,9 @@ const MAGIC: &[u8; 8] = b"ICERUNS\0";
 const VERSION: u32 = 1;
 const HEAD_BYTES: usize = 56;
 
+/// What a set file begins with.
+pub(crate) type SetHead = [u8; HEAD_BYTES];
+
 /// A set file, at most.
 const SET_BYTES_MAX: u64 = 256 << 20;
 
@@ -225,17 +228,21 @@ impl SetFile {
         }
     }
 
+    /// Ids of all run files.
+    pub(crate) fn run_ids(&self) -> impl Iterator<Item = u32> {
+        let pairs = |window: &WindowEntry| {
+            let complete = [window.complete].into_iter();
+            complete.chain(window.deltas.0.clone()).collect::<Vec<_>>()
+        };
+        self.windows.0.iter().flat_map(pairs).flat_map(|pair| {
+            let owner = pair.by_owner.map(|run| run.id);
+            [pair.by_pubkey.id].into_iter().chain(owner)
+        })
+    }
+
     /// Writes the file and makes it durable; runs that it names have been synced before.
     pub(crate) fn write(&self, disk: &dyn Disk, store: &Path) -> Result<(), Error> {
-        let mut body = Vec::new();
-        self.encode(&mut body);
-        let mut bytes = Vec::with_capacity(HEAD_BYTES + body.len());
-        bytes.extend_from_slice(MAGIC);
-        bytes.extend_from_slice(&VERSION.to_le_bytes());
-        bytes.extend_from_slice(&[0; 4]);
-        bytes.extend_from_slice(&(body.len() as u64).to_le_bytes());
-        bytes.extend_from_slice(blake3::hash(&body).as_bytes());
-        bytes.extend_from_slice(&body);
+        let bytes = self.to_bytes();
         let folder = runs_folder(store);
         let (new, name) = (folder.join(NEW_NAME), folder.join(SET_NAME));
         if disk.exists(&new) {
@@ -246,6 +253,33 @@ impl SetFile {
         file.sync()?;
         disk.rename(&new, &name, Publish::Replace)?;
         Ok(disk.sync_folder(&folder)?)
+    }
+
+    fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = vec![0; HEAD_BYTES];
+        self.encode(&mut bytes);
+        let (head, body) = bytes.split_at_mut(HEAD_BYTES);
+        head[..8].copy_from_slice(MAGIC);
+        head[8..12].copy_from_slice(&VERSION.to_le_bytes());
+        head[16..24].copy_from_slice(&(body.len() as u64).to_le_bytes());
+        head[24..].copy_from_slice(blake3::hash(body).as_bytes());
+        bytes
+    }
+
+    /// What the file begins with: it differs between any two sets.
+    pub(crate) fn head(&self) -> SetHead {
+        *self.to_bytes().first_chunk().expect("it begins with its head")
+    }
+
+    /// Reads what the file begins with; `None` when there is no file.
+    pub(crate) fn read_head(disk: &dyn Disk, store: &Path) -> Result<Option<SetHead>, Error> {
+        let mut head = [0; HEAD_BYTES];
+        match disk.open(&runs_folder(store).join(SET_NAME), Access::Read) {
+            Ok(file) => file.read_at(0, &mut head)?,
+            Err(error) if error.is_absent() => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        Ok(Some(head))
     }
 
     /// Reads the file; `None` when there is none.
@@ -307,13 +341,18 @@ impl RunPair {
         }
     }
 
-    /// Opens the runs of an entry.
+    /// Opens the runs of an entry, unless they are open.
     pub(crate) fn open(
         disk: &dyn Disk,
         store: &Path,
         identity: RunStore,
         entry: &PairEntry,
+        before: &RunSet,
     ) -> Result<Self, Error> {
+        let mut pairs = before.windows.iter().flat_map(Window::pairs);
+        if let Some(open) = pairs.find(|pair| pair.entry() == *entry) {
+            return Ok(open.clone());
+        }
         let by_pubkey = open_run(disk, store, identity, entry.by_pubkey)?;
         let by_owner =
             entry.by_owner.map(|owner| open_run(disk, store, identity, owner)).transpose()?;
@@ -345,8 +384,9 @@ impl Window {
         store: &Path,
         identity: RunStore,
         entry: &WindowEntry,
+        before: &RunSet,
     ) -> Result<Self, Error> {
-        let open = |entry: &PairEntry| RunPair::open(disk, store, identity, entry);
+        let open = |entry: &PairEntry| RunPair::open(disk, store, identity, entry, before);
         Ok(Self {
             complete: open(&entry.complete)?,
             deltas: entry.deltas.0.iter().map(open).collect::<Result<_, _>>()?,

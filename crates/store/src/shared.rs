@@ -9,7 +9,10 @@
 
 use std::{
     path::PathBuf,
-    sync::{Arc, Mutex, MutexGuard, RwLock, RwLockReadGuard, Weak, atomic::AtomicU32},
+    sync::{
+        Arc, Mutex, MutexGuard, RwLock, RwLockReadGuard, Weak,
+        atomic::{AtomicU32, AtomicU64},
+    },
 };
 
 use icecore_disk::Disk;
@@ -26,8 +29,9 @@ use crate::{
     locator::Locator,
     record::{RecordSeed, Version},
     run::{BY_OWNER, BY_PUBKEY, KeySource, RunStore},
-    run_set::RunSet,
+    run_set::{RunSet, SetHead},
     segments::Segments,
+    stray_runs::StrayRuns,
     summing::Summers,
     tail::Tail,
     tree::Tree,
@@ -56,8 +60,14 @@ pub(crate) enum Chain {
 #[derive(Debug, Default)]
 pub(crate) struct Mirror {
     pub(crate) tree: Tree,
-    /// Events below this are applied.
+    /// The head of the run set that it was made of.
+    pub(crate) set_head: Option<SetHead>,
+    /// Events below this are applied: those of an open, and those that a reader follows.
     pub(crate) applied_end: u64,
+    /// The journal's generation that it belongs to; `None`: it has to be made again.
+    pub(crate) generation: Option<u64>,
+    /// Events below this were durable when it was last held against the chain.
+    pub(crate) durable_end: u64,
     /// The newest base point.
     pub(crate) base: Option<Arc<BaseFacts>>,
     /// Slots of which nothing is known, oldest first.
@@ -85,6 +95,11 @@ pub(crate) struct Shared {
     /// Tables of segments that some view may use.
     pub(crate) segments_in_use: Mutex<Vec<Weak<Segments>>>,
     pub(crate) next_run: AtomicU32,
+    pub(crate) stray_runs: StrayRuns,
+    /// The generation of which whoever syncs was told.
+    pub(crate) told_generation: AtomicU64,
+    /// Slots have got identities below this.
+    pub(crate) ids_end: AtomicU64,
     pub(crate) leases: Leases,
     pub(crate) summers: Summers,
     pub(crate) wakeup: Wakeup,
@@ -96,6 +111,7 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
+    /// The mirror as it is; see [`Self::current_mirror`].
     pub(crate) fn mirror(&self) -> MutexGuard<'_, Mirror> {
         self.mirror.lock().expect("nobody panics while holding it")
     }

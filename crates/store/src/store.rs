@@ -86,9 +86,10 @@ impl Store {
     /// Waits until everything that was accepted is durable.
     ///
     /// # Errors
-    /// What the journal said.
+    /// What the journal said; [`icecore_journal::Error::OtherGeneration`] when something that was
+    /// accepted since the last call is not part of the store, as writing it failed.
     pub fn sync(&self) -> Result<(), Error> {
-        self.shared.sync()
+        self.shared.sync_and_tell()
     }
 
     /// Writes what is final to runs.
@@ -114,28 +115,28 @@ impl Store {
 
     /// The last final slot; `None` in a store without a state.
     pub fn root_slot(&self) -> Option<SlotInfo> {
-        self.shared.mirror().tree.root().map(SlotInfo::from)
+        self.shared.listed_mirror().tree.root().map(SlotInfo::from)
     }
 
     /// The slots that are known by identity: not far behind the root, or above it.
     pub fn slots(&self) -> Vec<SlotInfo> {
-        self.shared.mirror().tree.nodes().map(SlotInfo::from).collect()
+        self.shared.listed_mirror().tree.nodes().map(SlotInfo::from).collect()
     }
 
     /// A slot by its identity, if it is still known so.
     pub fn slot(&self, id: SlotId) -> Option<SlotInfo> {
-        self.shared.mirror().tree.get(id).map(SlotInfo::from)
+        self.shared.listed_mirror().tree.get(id).map(SlotInfo::from)
     }
 
     /// The totals of a slot that is known by identity and complete.
     pub fn slot_totals(&self, id: SlotId) -> Option<StateTotals> {
-        let mirror = self.shared.mirror();
+        let mirror = self.shared.listed_mirror();
         mirror.tree.get(id).filter(|node| node.event.is_some()).map(|node| (*node.totals).clone())
     }
 
     /// The newest base point.
     pub fn base(&self) -> Option<Arc<BaseFacts>> {
-        self.shared.mirror().base.clone()
+        self.shared.listed_mirror().base.clone()
     }
 
     /// Owners whose accounts are kept; empty: all are.

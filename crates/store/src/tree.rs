@@ -257,16 +257,16 @@ impl Tree {
         }
     }
 
-    /// Gives a slot up, with what was built on it; says whether anything changed.
-    pub(crate) fn abandon(&mut self, id: SlotId) -> Result<bool, Error> {
+    /// What becomes of slots when one is given up, with what was built on it: those that change.
+    pub(crate) fn given_up(&self, id: SlotId) -> Result<Vec<(SlotId, SlotState)>, Error> {
         let node = self.nodes.get(&id).ok_or(Error::NoSuchSlot { slot: id })?;
         if node.state == SlotState::Rooted {
             let why = "it is rooted: what is final cannot be abandoned";
             return Err(Error::SlotRefused { slot: node.number, why });
         }
         let mut gone: BTreeSet<SlotId> = BTreeSet::from([id]);
-        let mut has_changed = false;
-        for (other, node) in self.nodes.range_mut(id..) {
+        let mut changed = Vec::new();
+        for (other, node) in self.nodes.range(id..) {
             if *other != id && !node.parent.is_some_and(|parent| gone.contains(&parent)) {
                 continue;
             }
@@ -276,10 +276,19 @@ impl Tree {
                 SlotState::Open if *other == id => SlotState::Dead,
                 state => state,
             };
-            has_changed |= state != node.state;
-            node.state = state;
+            if state != node.state {
+                changed.push((*other, state));
+            }
         }
-        Ok(has_changed)
+        Ok(changed)
+    }
+
+    /// Gives a slot up.
+    pub(crate) fn abandon(&mut self, id: SlotId) -> Result<(), Error> {
+        for (id, state) in self.given_up(id)? {
+            self.nodes.get_mut(&id).expect("just looked at").state = state;
+        }
+        Ok(())
     }
 
     /// What a view of a slot sees beside the runs: the slots in the tail, and the slot up to which it
@@ -326,18 +335,13 @@ impl Tree {
             };
             if may_go && is_old(node) {
                 gone.push(*id);
-            } else if node.state != SlotState::Rooted {
+            } else if node.state != SlotState::Rooted || !node.is_flushed {
+                // Also of a final slot that no run holds: its event may not be durable yet, and then
+                // its parent is the root that is read.
                 parents.extend(node.parent);
             }
         }
         gone.iter().filter_map(|id| self.nodes.remove(id)).collect()
-    }
-
-    /// Forgets a slot.
-    pub(crate) fn forget(&mut self, id: SlotId) {
-        if Some(id) != self.root {
-            self.nodes.remove(&id);
-        }
     }
 
     /// The one slot of a number that is kept, or that has this bank hash.
@@ -424,7 +428,8 @@ mod tests {
         tree.begin(SlotId(2), 101, SlotId(1)).expect("begun");
         assert!(tree.begin(SlotId(3), 101, SlotId(1)).is_err(), "it is being written");
         assert!(tree.begin(SlotId(3), 102, SlotId(2)).is_err(), "its parent is open");
-        assert!(tree.abandon(SlotId(2)).expect("known"));
+        assert_eq!(tree.given_up(SlotId(2)).expect("known"), [(SlotId(2), SlotState::Dead)]);
+        tree.abandon(SlotId(2)).expect("known");
         assert_eq!(state(&tree, 2), SlotState::Dead);
         assert!(tree.begin(SlotId(3), 102, SlotId(2)).is_err(), "its parent is dead");
         grow(&mut tree, 3, 101, 1);

@@ -111,19 +111,15 @@ impl Store {
     /// As [`Self::view`].
     pub fn view_for(&self, at: At, purpose: &str, lease: Duration) -> Result<View, Error> {
         let shared = &self.shared;
-        let mirror = shared.mirror();
+        let mirror = shared.current_mirror()?;
         let (slot, sight) = match at {
             At::Root => {
-                let root = shared.durable_root(&mirror)?;
-                shared.final_sight(&mirror, root.number)?
+                let root = shared.durable_root(&mirror)?.number;
+                shared.final_sight(&mirror, root, root)?
             }
             At::Slot(number) => {
-                let root = shared.durable_root(&mirror)?;
-                if number > root.number {
-                    let first = shared.first_slot().ok_or(Error::Empty)?;
-                    return Err(Error::NotCovered { slot: number, first, last: root.number });
-                }
-                shared.final_sight(&mirror, number)?
+                let root = shared.durable_root(&mirror)?.number;
+                shared.final_sight(&mirror, number, root)?
             }
             At::Fork(id) => {
                 let node = mirror.tree.get(id).ok_or(Error::NoSuchSlot { slot: id })?;
@@ -131,7 +127,7 @@ impl Store {
                     slot: node.number,
                     why: "it is not complete, so it cannot be read yet",
                 })?;
-                if event >= shared.history.durable_end() {
+                if event >= mirror.durable_end {
                     let why = "it is not durable yet, so it cannot be read";
                     return Err(Error::SlotRefused { slot: node.number, why });
                 }
@@ -157,7 +153,7 @@ impl Store {
     /// # Errors
     /// [`Error::NoFork`]; [`Error::SeveralForks`] lists their bank hashes.
     pub fn find_fork(&self, number: Slot, bank_hash: Option<Hash>) -> Result<SlotId, Error> {
-        self.shared.mirror().tree.find_fork(number, bank_hash).map(|node| node.id)
+        self.shared.current_mirror()?.tree.find_fork(number, bank_hash).map(|node| node.id)
     }
 
     /// Sees what another process has written since, in a store that is open for reading.
@@ -171,11 +167,14 @@ impl Store {
 
 impl Shared {
     /// The last final slot that is durable.
-    fn durable_root<'a>(&self, mirror: &'a Mirror) -> Result<&'a crate::tree::Node, Error> {
-        let durable_end = self.history.durable_end();
+    pub(crate) fn durable_root<'a>(
+        &self,
+        mirror: &'a Mirror,
+    ) -> Result<&'a crate::tree::Node, Error> {
         let root = mirror.tree.root().ok_or(Error::Empty)?;
-        let is_durable =
-            |node: &&crate::tree::Node| node.rooted_by.is_some_and(|event| event < durable_end);
+        let is_durable = |node: &&crate::tree::Node| {
+            node.rooted_by.is_some_and(|event| event < mirror.durable_end)
+        };
         mirror.tree.upward(root.id).find(is_durable).ok_or(Error::Empty)
     }
 
@@ -186,15 +185,28 @@ impl Shared {
 
     /// The last final slot at or before a number.
     pub(crate) fn final_slot_at(&self, number: Slot) -> Result<ViewSlot, Error> {
-        let mirror = self.mirror();
-        self.final_sight(&mirror, number).map(|(slot, _)| slot)
+        let mirror = self.current_mirror()?;
+        self.final_slot_in(&mirror, number)
     }
 
-    fn final_sight(&self, mirror: &Mirror, number: Slot) -> Result<(ViewSlot, Sight), Error> {
+    pub(crate) fn final_slot_in(&self, mirror: &Mirror, number: Slot) -> Result<ViewSlot, Error> {
+        let root = mirror.tree.root().ok_or(Error::Empty)?.number;
+        self.final_sight(mirror, number, root).map(|(slot, _)| slot)
+    }
+
+    /// The state at a slot of the final chain, which ends with `last`.
+    fn final_sight(
+        &self,
+        mirror: &Mirror,
+        number: Slot,
+        last: Slot,
+    ) -> Result<(ViewSlot, Sight), Error> {
         let state = self.state();
-        let root = mirror.tree.root().ok_or(Error::Empty)?;
-        let (first, last) = (self.first_slot().ok_or(Error::Empty)?, root.number);
+        let first = self.first_slot().ok_or(Error::Empty)?;
         let outside = Error::NotCovered { slot: number, first, last };
+        if number > last {
+            return Err(outside);
+        }
         let Some(window_place) = window_of(&state, number) else { return Err(outside) };
         let window = &state.runs.windows[window_place];
         if let Some(last) = window.last

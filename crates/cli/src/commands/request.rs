@@ -15,6 +15,8 @@ use crate::{
 pub(crate) enum RequestCommand {
     /// Make a slot final, with its ancestors
     Root(Root),
+    /// Give back the space of what is not kept
+    Compact(StoreOptions),
     /// Ask who the node is and how far it has come
     Stats(StoreOptions),
 }
@@ -34,6 +36,7 @@ pub(crate) fn run(common: &CommonOptions, command: &RequestCommand) -> Result<Ex
         RequestCommand::Root(Root { slot, store }) => {
             (store, Request::Root { slot: slot.slot, bank_hash: slot.bank_hash })
         }
+        RequestCommand::Compact(store) => (store, Request::Compact),
         RequestCommand::Stats(store) => (store, Request::Stats),
     };
     let Some(mut node) = client::connect(&store.store)? else {

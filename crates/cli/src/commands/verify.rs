@@ -33,6 +33,13 @@ pub(crate) struct Options {
     #[arg(long, value_name = "NAME")]
     archive_name: Option<String>,
 
+    #[command(flatten)]
+    judging: Judging,
+}
+
+/// What archives are held against, and where the verdict goes.
+#[derive(Debug, Args)]
+pub(crate) struct Judging {
     /// A ledger folder, for its genesis
     #[arg(short, long, value_name = "DIR")]
     ledger: Option<PathBuf>,
@@ -62,6 +69,31 @@ pub(crate) struct Options {
     report: Option<PathBuf>,
 }
 
+impl Judging {
+    /// Options for the library, with what is expected.
+    pub(super) fn scan(&self, common: &CommonOptions) -> Result<icecore_restore::Options, Failure> {
+        let mut scan = common.scan();
+        scan.strict = self.strict;
+        scan.expected = Expected {
+            bank_hash: self.expected_bank_hash,
+            slot: self.expected_slot,
+            capitalization: self.expected_capitalization,
+            genesis_hash: self.expected_genesis_hash,
+        };
+        scan.genesis = self.ledger.as_deref().map(Genesis::read).transpose()?;
+        Ok(scan)
+    }
+
+    /// Writes the verdict to a file, if it is to go to one.
+    pub(super) fn write_report(&self, json: &Json<'_>) -> Result<(), Failure> {
+        let Some(path) = &self.report else { return Ok(()) };
+        let mut file = Output::create(path)?;
+        serde_json::to_writer_pretty(&mut file, json).map_err(std::io::Error::from)?;
+        file.write_all(b"\n")?;
+        Ok(file.publish(Publish::Replace)?)
+    }
+}
+
 impl Options {
     fn pair(&self, scratch: Option<&Path>) -> Result<Pair, Failure> {
         let is_standard = self.archives.iter().any(|path| path == "-");
@@ -88,42 +120,41 @@ impl Options {
 
 /// The JSON answer: the last archive's verdict on top, then one for each archive.
 #[derive(Serialize)]
-struct Json<'a> {
+pub(super) struct Json<'a> {
     #[serde(flatten)]
-    last: &'a Verdict,
+    last: Verdict,
     archives: &'a [Verdict],
     seconds: f64,
     work: &'a icecore_restore::Work,
 }
 
+impl<'a> Json<'a> {
+    pub(super) fn of(report: &'a Report, seconds: f64) -> Self {
+        // The verdict on top is the worst one: a pair on a bad full archive is bad.
+        let mut last = report.last().clone();
+        last.verdict = report.answer();
+        last.anchored = last.verdict == Verdicts::Anchored;
+        Self { last, archives: &report.archives, seconds, work: &report.work }
+    }
+}
+
+/// What a command ends with that came to a verdict.
+pub(super) fn exit(report: &Report) -> Exit {
+    match report.answer() {
+        Verdicts::Bad => Exit::Bad,
+        Verdicts::Consistent | Verdicts::Anchored => Exit::Good,
+    }
+}
+
 pub(crate) fn run(common: &CommonOptions, options: &Options) -> Result<Exit, Failure> {
     let mut pair = options.pair(common.scratch.as_deref())?;
-    let mut scan = common.scan();
-    scan.strict = options.strict;
-    scan.expected = Expected {
-        bank_hash: options.expected_bank_hash,
-        slot: options.expected_slot,
-        capitalization: options.expected_capitalization,
-        genesis_hash: options.expected_genesis_hash,
-    };
-    scan.genesis = options.ledger.as_deref().map(Genesis::read).transpose()?;
-
+    let scan = options.judging.scan(common)?;
     let watch = common.watch_scan(false)?;
     let report = verify(&mut pair, &scan, &watch.progress)?;
     let seconds = watch.seconds();
     watch.finish()?;
-
-    // The verdict on top is the worst one: a pair on a bad full archive is bad.
-    let mut last = report.last().clone();
-    last.verdict = report.answer();
-    last.anchored = last.verdict == Verdicts::Anchored;
-    let json = Json { last: &last, archives: &report.archives, seconds, work: &report.work };
-    if let Some(path) = &options.report {
-        let mut file = Output::create(path)?;
-        serde_json::to_writer_pretty(&mut file, &json).map_err(std::io::Error::from)?;
-        file.write_all(b"\n")?;
-        file.publish(Publish::Replace)?;
-    }
+    let json = Json::of(&report, seconds);
+    options.judging.write_report(&json)?;
     let mut answer = Answer::new(common.output);
     if answer.is_display() {
         display(&report, seconds, common.verbose, &mut answer)?;
@@ -131,13 +162,11 @@ pub(crate) fn run(common: &CommonOptions, options: &Options) -> Result<Exit, Fai
         answer.object(&json)?;
     }
     answer.finish()?;
-    Ok(match report.answer() {
-        Verdicts::Bad => Exit::Bad,
-        Verdicts::Consistent | Verdicts::Anchored => Exit::Good,
-    })
+    Ok(exit(&report))
 }
 
-fn display(
+/// Writes a verdict for a person.
+pub(super) fn display(
     report: &Report,
     seconds: f64,
     verbose: bool,

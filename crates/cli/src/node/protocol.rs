@@ -19,6 +19,8 @@ pub(crate) enum Request {
         /// Where several kept slots bear the number: its bank hash.
         bank_hash: Option<Hash>,
     },
+    /// Give back space.
+    Compact,
     /// Ingest a slot feed.
     Ingest {
         /// The file, from the root of the file system.
@@ -64,6 +66,7 @@ mod tests {
     fn requests_and_answers_are_one_json_object_each() {
         for (request, text) in [
             (Request::Stats, r#"{"request":"stats"}"#),
+            (Request::Compact, r#"{"request":"compact"}"#),
             (
                 Request::Root { slot: 7, bank_hash: None },
                 r#"{"request":"root","slot":7,"bank_hash":null}"#,

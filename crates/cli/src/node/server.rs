@@ -58,8 +58,9 @@ pub(crate) struct Server<'s> {
     path: PathBuf,
     has_ended: AtomicBool,
     clients: Mutex<Clients>,
-    /// Held by who ingests.
+    /// Held by who ingests, and by who compacts.
     ingesting: Mutex<()>,
+    compacting: Mutex<()>,
 }
 
 #[derive(Default)]
@@ -85,6 +86,7 @@ impl<'s> Server<'s> {
             has_ended: AtomicBool::new(false),
             clients: Mutex::default(),
             ingesting: Mutex::new(()),
+            compacting: Mutex::new(()),
         })
     }
 
@@ -188,6 +190,10 @@ impl<'s> Server<'s> {
         let done = match request {
             Request::Stats => Ok(self.stats()),
             Request::Root { slot, bank_hash } => self.root(slot, bank_hash),
+            Request::Compact => {
+                say(stream, &Reply::Accepted)?;
+                self.compact()
+            }
             Request::Ingest { file, until, allow_gap } => {
                 say(stream, &Reply::Accepted)?;
                 let options = IngestOptions { until, allow_gap };
@@ -229,6 +235,13 @@ impl<'s> Server<'s> {
         }
         let root = self.store.root_slot().ok_or(Error::Empty)?;
         Ok(json!({ "root": root.number, "bank_hash": root.bank.bank_hash }))
+    }
+
+    fn compact(&self) -> Result<Value, Failure> {
+        let Ok(_alone) = self.compacting.try_lock() else {
+            return Err(Failure::Busy("the store is being compacted".into()));
+        };
+        crate::commands::store::compact(self.store)
     }
 }
 

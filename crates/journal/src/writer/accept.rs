@@ -4,7 +4,8 @@
 //!
 //! 1. The idempotency key is looked up: a request that was accepted before gets its receipt again,
 //!    whatever else has changed since; another request under the same key is a conflict.
-//! 2. What the caller expects of streams is checked, then what the events refer to.
+//! 2. What the caller expects is checked: that nothing was taken back, what streams end with; then
+//!    what the events refer to.
 //! 3. Nothing can fail any more: sequences, places in streams and ancestry are filled in, leaves,
 //!    root and digest are computed, and the frame stands in the buffer behind those before it.
 //!
@@ -101,6 +102,8 @@ pub(crate) struct Prepared<'a> {
     pub(crate) ancestry: Vec<(u32, Ancestry)>,
     pub(crate) expectations: &'a [(&'a [u8], Expectation)],
     pub(crate) idempotency: Option<(&'a [u8], Digest)>,
+    /// The generation that the caller knows.
+    pub(crate) generation: Option<u64>,
     /// What else the annex holds.
     pub(crate) annex: Vec<u8>,
 }
@@ -137,6 +140,9 @@ impl Shared {
             }
             let buffered_bytes = accept.buffer.len();
             return Ok(Accepted { receipt, generation, buffered_bytes });
+        }
+        if prepared.generation.is_some_and(|known| known != generation) {
+            return Err(Error::OtherGeneration { end: accept.next.sequence });
         }
         for (stream, expectation) in prepared.expectations {
             self.check_expectation(accept, stream, *expectation)?;

@@ -1,7 +1,7 @@
 //! The disk refuses: no room, errors of reading, writing and syncing, everywhere.
 
 use icecore_disk::{Fault, FaultKind, FaultPoint, SimulatedDisk};
-use icecore_journal::Error;
+use icecore_journal::{AppendOptions, Batch, Durability, Error, NewEvent};
 
 use crate::{
     driver::{Driver, Style},
@@ -134,4 +134,29 @@ fn after_a_failed_sync_everybody_is_told_the_same() {
     assert!(matches!(ended, Error::Poisoned { .. }), "{ended}");
     driver.start().expect("a fault strikes once");
     driver.check().expect("nothing is wrong any more");
+}
+
+#[test]
+fn a_batch_that_builds_on_what_was_taken_back_is_refused() {
+    let disk = SimulatedDisk::new(1);
+    let mut driver = Driver::new(disk.clone(), 1, STYLE);
+    driver.start().expect("nothing is wrong");
+    let journal = driver.journal.as_ref().expect("open");
+    let batch = Batch::of(&NewEvent::new(b"stream", 1, b"payload")).expect("fits");
+    let known = journal.generation();
+    let options = AppendOptions { generation: Some(known), ..AppendOptions::default() };
+    let ticket = journal.submit(&batch, &options).expect("accepted");
+    disk.add_fault(Fault {
+        point: FaultPoint::Path { part: "chain-".into(), passed: 0 },
+        kind: FaultKind::WriteFails { errno: EIO },
+    });
+    assert!(matches!(ticket.wait(Durability::Durable), Err(Error::TakenBack { .. })));
+    assert_eq!(journal.generation(), known + 1);
+    let end = journal.progress().accepted;
+    let error = journal.append(&batch, &options).expect_err("it knows what is gone");
+    assert!(matches!(error, Error::OtherGeneration { end: at } if at == end), "{error}");
+    assert_eq!(journal.progress().accepted, end);
+    let options = AppendOptions { generation: Some(known + 1), ..options };
+    let receipt = journal.append(&batch, &options).expect("durable");
+    assert_eq!(receipt.first_sequence, end);
 }

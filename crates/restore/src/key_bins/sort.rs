@@ -2,16 +2,16 @@
 //! each of these parts by comparing. Where keys are uniform that takes two thirds of the time of
 //! comparing alone; where they are not, a part is larger and nothing is worse.
 
-use super::{BINS, Entry};
+use super::{BINS, Entry, Mark};
 
 /// Sorts entries by key and place.
-pub(super) fn sort(entries: &mut [Entry]) {
+pub(super) fn sort<M: Mark>(entries: &mut [Entry<M>]) {
     // All of one bin: otherwise the second byte says nothing.
     let first = entries.first().map(|entry| entry.key.0[0]);
     if entries.iter().any(|entry| Some(entry.key.0[0]) != first) {
         return entries.sort_unstable();
     }
-    let part = |entry: &Entry| usize::from(entry.key.0[1]);
+    let part = |entry: &Entry<M>| usize::from(entry.key.0[1]);
     let mut ends = [0; BINS];
     entries.iter().for_each(|entry| ends[part(entry)] += 1);
     let mut nexts = [0; BINS];

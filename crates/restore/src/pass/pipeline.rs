@@ -2,6 +2,7 @@
 
 use std::{
     ops::ControlFlow,
+    os::fd::RawFd,
     sync::{Arc, Mutex},
 };
 
@@ -41,6 +42,8 @@ pub(crate) struct Setup<'a> {
     pub(crate) placement: &'a Placement,
     /// Files that workers, by number, may write, and that the parser may read.
     pub(crate) spills: &'a [Arc<SpillFile>],
+    /// Descriptors that parser and workers may write to besides.
+    pub(crate) writes: Vec<RawFd>,
     /// Who runs code of the caller, and so cannot be closed in: `parse` or the workers' kind.
     pub(crate) unconfined: Option<&'static str>,
 }
@@ -61,6 +64,7 @@ impl<'a> Setup<'a> {
             plan: &options.tiles,
             placement: &options.placement,
             spills,
+            writes: Vec::new(),
             unconfined: None,
         }
     }
@@ -108,6 +112,9 @@ pub(crate) fn with_pipeline<'env, R>(
         if let Some(file) = spill.raw_fd() {
             spilling = spilling.read_at(file).write_at(file);
         }
+    }
+    for descriptor in &setup.writes {
+        spilling = spilling.write_at(*descriptor);
     }
     let mut makers: Vec<(String, Maker<'env>)> = Vec::new();
     makers.push(("read:0".to_string(), {

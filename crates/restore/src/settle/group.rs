@@ -7,10 +7,14 @@
 use icecore_types::Pubkey;
 
 use super::{Correction, Found, Twice, Views};
-use crate::{key_bins::Entry, pass::batch::Place, spill::SpillError};
+use crate::{
+    key_bins::{Entry, Mark},
+    pass::batch::Place,
+    spill::SpillError,
+};
 
 /// The records of a key so far.
-pub(super) struct Group {
+pub(super) struct Group<M> {
     pub(super) key: Pubkey,
     first: Place,
     last: Place,
@@ -18,26 +22,30 @@ pub(super) struct Group {
     full: Option<Place>,
     /// The newest in the pair's view.
     pair: Option<Place>,
+    /// Of the newest in the last archive's view, if there is one.
+    mark: M,
     /// Whether the key's records were summed as `replaced`; unknown until that matters.
     is_in_filter: Option<bool>,
 }
 
-impl Group {
+impl<M: Mark> Group<M> {
     /// Begins with the first record of a key.
-    pub(super) fn new(entry: &Entry, views: &Views<'_>) -> Self {
+    pub(super) fn new(entry: &Entry<M>, views: &Views<'_>) -> Self {
         let place = entry.place;
         let full = (!place.is_incremental()).then_some(place);
         let pair = (views.upper.is_some() && !views.is_replaced(place)).then_some(place);
-        Self { key: entry.key, first: place, last: place, full, pair, is_in_filter: None }
+        let (key, mark) = (entry.key, entry.mark);
+        Self { key, first: place, last: place, full, pair, mark, is_in_filter: None }
     }
 
     /// The next record.
     pub(super) fn add(
         &mut self,
-        place: Place,
+        entry: &Entry<M>,
         views: &Views<'_>,
         found: &mut Found,
     ) -> Result<(), SpillError> {
+        let place = entry.place;
         let storage = |place: Place| (place.is_incremental(), place.storage());
         if storage(self.last) == storage(place) {
             found.note_twice(Twice { place, other: self.last, key: self.key });
@@ -55,6 +63,9 @@ impl Group {
         if views.upper.is_some() && !views.is_replaced(place) && is_newer(self.pair) {
             beaten[1] = self.pair.replace(place);
             wins_pair = true;
+        }
+        if if views.upper.is_some() { wins_pair } else { wins_full } {
+            self.mark = entry.mark;
         }
         if beaten[0] == beaten[1] {
             beaten[1] = None;
@@ -80,12 +91,18 @@ impl Group {
         }
     }
 
+    /// The newest in the last archive's view, once the key has ended.
+    pub(super) fn newest(&self, views: &Views<'_>) -> Option<Entry<M>> {
+        let place = if views.upper.is_some() { self.pair } else { self.full };
+        place.map(|place| Entry { key: self.key, place, mark: self.mark })
+    }
+
     /// The key has ended.
     pub(super) fn close(mut self, views: &Views<'_>, found: &mut Found) -> Result<(), SpillError> {
         let is_only = self.first == self.last;
         if is_only && !self.last.is_incremental() && (views.upper.is_none() || self.pair.is_some())
         {
-            return found.note_alone(Entry { key: self.key, place: self.last }, views);
+            return found.note_alone(self.key, self.last, views);
         }
         let full = self.full.filter(|full| self.pair != Some(*full));
         for place in full.into_iter().chain(self.pair) {
@@ -123,6 +140,6 @@ impl Group {
     fn is_in_filter(&mut self, views: &Views<'_>) -> bool {
         *self
             .is_in_filter
-            .get_or_insert_with(|| views.filter().is_some_and(|filter| filter.contains(&self.key)))
+            .get_or_insert_with(|| views.filter.is_some_and(|filter| filter.contains(&self.key)))
     }
 }

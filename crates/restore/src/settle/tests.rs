@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
-use crate::key_bins::Entry;
+use crate::{key_bins::Entry, rows::NoRows};
 
 /// A record of the model: storage number and a small key.
 type Rows = Vec<(u32, u8)>;
@@ -28,7 +28,7 @@ fn places(rows: &Rows, incremental: bool) -> Vec<Entry> {
             let record = next.entry(*storage).or_insert(0u32);
             let place = Place::new(incremental, *storage, *record);
             *record += 1;
-            Entry { key: key(*small), place }
+            Entry { key: key(*small), place, mark: () }
         })
         .collect()
 }
@@ -66,7 +66,7 @@ fn twice(entries: &[Entry]) -> Vec<Twice> {
     let mut last: BTreeMap<(Pubkey, bool, u32), Place> = BTreeMap::new();
     let mut twice: Vec<_> = entries
         .iter()
-        .filter_map(|Entry { key, place }| {
+        .filter_map(|Entry { key, place, .. }| {
             let other = last.insert((*key, place.is_incremental(), place.storage()), *place)?;
             Some(Twice { place: *place, other, key: *key })
         })
@@ -114,6 +114,7 @@ proptest! {
             &plan,
             &space,
             &space.file(),
+            &NoRows,
         )
         .expect("settled");
         let corrections = read_all(&settled.corrections);
@@ -178,7 +179,7 @@ fn settle_full(
 ) -> Settlement {
     let bins = bins(entries, plan.threads(), plan.full_bins_bytes(0), space);
     let lower = Lower { bins: &bins, storages: &heads(slots) };
-    settle(lower, None, plan, space, &space.file()).expect("settled")
+    settle(lower, None, plan, space, &space.file(), &NoRows).expect("settled")
 }
 
 #[test]
@@ -224,13 +225,13 @@ fn two_million_records_of_one_key_are_settled_within_a_mebibyte() {
     let mut bins = [0; 2].map(|_| KeyBins::new(plan.full_bins_bytes(0), space.file()));
     for number in 0..RECORDS {
         let place = Place::new(false, number % STORAGES, number / STORAGES);
-        bins[number as usize % 2].push(Entry { key: key(2), place }).expect("pushed");
+        bins[number as usize % 2].push(Entry { key: key(2), place, mark: () }).expect("pushed");
     }
     // The newest slot is that of a storage in the middle.
     let slots: Vec<_> = (0..u64::from(STORAGES)).map(|storage| storage * 7 % 1000).collect();
     let newest = slots.iter().position(|slot| *slot == 999).expect("7 and 1000 are coprime");
     let lower = Lower { bins: &bins, storages: &heads(&slots) };
-    let settled = settle(lower, None, &plan, &space, &space.file()).expect("settled");
+    let settled = settle(lower, None, &plan, &space, &space.file(), &NoRows).expect("settled");
     assert!(space.bytes_held_max() <= 1 << 20, "{} bytes", space.bytes_held_max());
 
     let (corrections, excluded) = (&settled.corrections, &settled.excluded_full);
@@ -265,6 +266,7 @@ fn a_folder_that_refuses_matters_only_beyond_the_limit() {
     let plan_small = MemoryPlan::new(1 << 20, 2);
     let bins = bins(&entries, 2, 1 << 20, &space);
     let lower = Lower { bins: &bins, storages: &heads(&[5, 6]) };
-    let error = settle(lower, None, &plan_small, &space, &space.file()).expect_err("must spill");
+    let error =
+        settle(lower, None, &plan_small, &space, &space.file(), &NoRows).expect_err("must spill");
     assert!(error.to_string().contains("--scratch"), "{error}");
 }

@@ -7,19 +7,22 @@ use crate::{
     Answer, Error, NOT_COVERED, Pair, Recomputed, Report, Source, Stated, StorageHead, Verdict,
     check_id::CheckId,
     checks::{Computed, Naming, State, Subject, check},
+    destination::Destination,
     findings::Findings,
     first_look::ArchiveFacts,
+    key_bins::Mark,
     pass::batch::Place,
     spill::sorted::Sorted,
+    totals::ViewTotals,
     verdict::outcomes,
 };
 
-impl Examination<'_> {
+impl<D: Destination> Examination<'_, D> {
     pub(super) fn judge(
         &mut self,
         pair: &Pair,
-        lower: Looked,
-        upper: Option<Looked>,
+        lower: Looked<D::Mark>,
+        upper: Option<Looked<D::Mark>>,
         judged: Judged,
         excluded: Sorted<Place>,
     ) -> Result<Examined, Error> {
@@ -73,6 +76,10 @@ impl Examination<'_> {
             incremental: upper.map(|upper| upper.look.facts),
             excluded,
             found: Arc::clone(&self.found),
+            totals: ViewTotals {
+                all: judged.state_pair.unwrap_or(judged.state_full).totals,
+                left_out: judged.left_out,
+            },
         })
     }
 
@@ -80,7 +87,7 @@ impl Examination<'_> {
     fn verdict(
         &self,
         source: &Source,
-        looked: &Looked,
+        looked: &Looked<D::Mark>,
         base: Option<&ArchiveFacts>,
         state: Result<&State, &str>,
         naming: Naming<'_>,
@@ -104,8 +111,8 @@ impl Examination<'_> {
 }
 
 /// A1 and A2: what was wrong in records.
-fn records(
-    looked: &Looked,
+fn records<M: Mark>(
+    looked: &Looked<M>,
     incremental: bool,
     naming: Naming<'_>,
     judged: &Judged,
@@ -122,8 +129,8 @@ fn records(
 
 /// A2. Clients before the lattice hash appended to a storage, so that a key may stand in it again:
 /// the later record counts. The clients since refuse such a storage.
-fn twice(
-    looked: &Looked,
+fn twice<M: Mark>(
+    looked: &Looked<M>,
     incremental: bool,
     naming: Naming<'_>,
     judged: &Judged,

@@ -6,6 +6,7 @@ use super::{Examination, INCREMENTAL};
 use crate::{
     Error, Source,
     checks::{Merkle, names_hash_by_merkle},
+    destination::Destination,
     first_look::ArchiveFacts,
     pass::{Pipeline, batch::Place},
     second_look::{
@@ -18,7 +19,7 @@ use crate::{
 /// An archive: its feed, where it comes from, what the first look saw of it.
 type Archive<'a> = (usize, &'a Source, &'a ArchiveFacts);
 
-impl<'env> Examination<'env> {
+impl<'env, D: Destination> Examination<'env, D> {
     /// The Merkle accounts hash that the name of the last of `archives` should be, if it is not
     /// that of a lattice hash. Records of 2.x hold no account hash, and which fields one covers is
     /// not stated: the rule that gives the name holds.

@@ -9,6 +9,7 @@ mod case;
 mod checks;
 mod damage;
 mod decoded;
+mod into_store;
 mod invariance;
 mod memory;
 mod refusals;

@@ -158,7 +158,7 @@ fn hostile_record(number: u32, lamports: u64) -> Vec<u8> {
 
 /// The bundled pair with hostile keys besides: many in one bin, one of them in every storage, some
 /// of them again in the incremental archive.
-fn hostile() -> Forms {
+pub(crate) fn hostile() -> Forms {
     let mut forms = Forms::pair();
     let storages = |form: &crate::support::Form| {
         let numbers = form.members.iter().enumerate();

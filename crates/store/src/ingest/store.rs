@@ -25,7 +25,7 @@ impl SlotSink for &Store {
 
     fn slots(&self, number: Slot) -> Result<Vec<SlotFacts>, Error> {
         let mut known: Vec<SlotFacts> = {
-            let mirror = self.shared.mirror();
+            let mirror = self.shared.current_mirror()?;
             mirror
                 .tree
                 .of_number(number)

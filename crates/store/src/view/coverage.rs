@@ -44,11 +44,11 @@ pub struct Coverage {
 impl Store {
     /// What is kept.
     pub fn coverage(&self) -> Coverage {
-        let (root, recorded) = {
-            let mirror = self.shared.mirror();
-            (mirror.tree.root().map(|root| root.number), mirror.gaps.clone())
+        let (root, recorded, state) = {
+            let mirror = self.shared.listed_mirror();
+            let root = self.shared.durable_root(&mirror).ok().map(|root| root.number);
+            (root, mirror.gaps.clone(), self.shared.state())
         };
-        let state = self.shared.state();
         let windows: Vec<WindowInfo> = state
             .runs
             .windows

@@ -10,7 +10,7 @@ use icecore_types::{Account, Hash, Pubkey, Slot};
 
 use super::{AccountVersion, View, VisitedAccount, range::ScanCursor};
 use crate::{
-    Error, SlotState, Store,
+    Error, Store,
     locator::Locator,
     run::{Merge, Run},
     run_set::Window,
@@ -46,13 +46,14 @@ impl Store {
         slots: RangeInclusive<Slot>,
     ) -> Result<Vec<HistoryVersion>, Error> {
         let shared = &self.shared;
-        let state = shared.state();
-        let mut versions = shared.tail_history(&state, pubkey, &slots)?;
+        let (state, mut versions) = shared.tail_history(pubkey, &slots)?;
         for place in 0..state.runs.windows.len() {
             versions.extend(shared.window_history(&state, place, pubkey, &slots)?);
         }
-        // What is in a run and, in a state that is older, in the tail as well, counts once.
-        versions.sort_by_key(|version| (version.slot, version.bank_hash, !version.is_base));
+        // A slot that was begun twice with one content counts once, as what became final of it.
+        let order =
+            |version: &HistoryVersion| (version.slot, version.bank_hash, !version.is_rooted);
+        versions.sort_by_key(|version| (order(version), !version.is_base));
         versions.dedup_by_key(|version| (version.slot, version.bank_hash));
         Ok(versions)
     }
@@ -61,27 +62,30 @@ impl Store {
 impl Shared {
     fn tail_history(
         &self,
-        state: &State,
         pubkey: &Pubkey,
         slots: &RangeInclusive<Slot>,
-    ) -> Result<Vec<HistoryVersion>, Error> {
-        let durable_end = self.history.durable_end();
+    ) -> Result<(Arc<State>, Vec<HistoryVersion>), Error> {
         let mut found = Vec::new();
-        {
-            let mirror = self.mirror();
+        let state = {
+            let mirror = self.current_mirror()?;
+            let state = self.state();
             for version in state.tail.versions(pubkey) {
                 let node = mirror.tree.nodes().find(|node| node.index == version.slot);
                 let Some(node) = node.filter(|node| slots.contains(&node.number)) else { continue };
-                if node.event.is_some_and(|event| event < durable_end) {
-                    let is_rooted = node.state == SlotState::Rooted;
+                let is_durable =
+                    |event: Option<u64>| event.is_some_and(|event| event < mirror.durable_end);
+                if is_durable(node.event) {
+                    let is_rooted = is_durable(node.rooted_by);
                     found.push((node.number, node.bank.bank_hash, is_rooted, version.locator));
                 }
             }
-        }
-        let read = |(slot, bank_hash, is_rooted, locator): (Slot, Hash, bool, Locator)| {
-            self.history_version(state, slot, bank_hash, is_rooted, locator)
+            state
         };
-        found.into_iter().map(read).collect()
+        let read = |(slot, bank_hash, is_rooted, locator): (Slot, Hash, bool, Locator)| {
+            self.history_version(&state, slot, bank_hash, is_rooted, locator)
+        };
+        let versions = found.into_iter().map(read).collect::<Result<_, _>>()?;
+        Ok((state, versions))
     }
 
     fn window_history(

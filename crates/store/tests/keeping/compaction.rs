@@ -163,7 +163,7 @@ fn any_order(seed: u64) -> u64 {
     let mut views: Vec<(View, Accounts)> = Vec::new();
     let mut moves = 0;
     for _ in 0..60 {
-        match world.random.below(13) {
+        match world.random.below(14) {
             0..4 => world.grow(30),
             4 => {
                 // A fork of two that is given up when the root goes on.
@@ -185,6 +185,11 @@ fn any_order(seed: u64) -> u64 {
             10 if world.random.below(2) == 0 => {
                 views.clear();
                 world = world.reopen();
+            }
+            11 if world.random.below(4) == 0 => {
+                views.clear();
+                world = world.rebuild();
+                world.check();
             }
             _ => {
                 let before = sums(&world);
@@ -215,6 +220,8 @@ fn any_order(seed: u64) -> u64 {
     }
     world.store.compact().expect("compacted");
     world.check();
+    drop(views);
+    world.rebuild().check();
     moves
 }
 

@@ -5,4 +5,5 @@ mod kit;
 
 mod compaction;
 mod crashes;
+mod rebuilding;
 mod world;

@@ -3,13 +3,19 @@
 use std::{
     collections::BTreeMap,
     ops::{Bound, ControlFlow},
+    path::Path,
+    sync::Arc,
 };
 
-use icecore_disk::SimulatedDisk;
-use icecore_store::{At, Error, Options, OwnerFilter, Retention, SlotId, Store, View};
+use icecore_disk::{Disk, SimulatedDisk};
+use icecore_store::{
+    At, Error, HistoryVersion, Options, OwnerFilter, Retention, SlotId, Store, View,
+};
 use icecore_types::{Pubkey, Slot};
 
-use crate::kit::{Accounts, account, closed, key, quiet, reopen, restore, store_on, write_slot};
+use crate::kit::{
+    Accounts, FOLDER, account, closed, key, quiet, reopen, restore, store_on, write_slot,
+};
 
 /// Accounts that are written, and owners that they have.
 pub(crate) const KEYS: u64 = 60;
@@ -123,6 +129,41 @@ impl World {
         let disk = disk.power_loss(random.0);
         let store = reopen(&disk, options.clone()).expect("opened");
         Self { disk, store, options, random, finals, root, forks: BTreeMap::new() }
+    }
+
+    /// Final versions of all accounts.
+    pub(crate) fn histories(&self) -> Vec<Vec<HistoryVersion>> {
+        let history = |number| {
+            let mut history = self.store.history_of(&key(number), 0..=Slot::MAX).expect("read");
+            history.retain(|version| version.is_rooted);
+            history
+        };
+        (0..KEYS).map(history).collect()
+    }
+
+    /// Loses all runs, has them made anew, and opens the store again.
+    pub(crate) fn rebuild(self) -> Self {
+        let before = self.histories();
+        let coverage = self.store.coverage();
+        let Self { disk, store, options, random, finals, root, .. } = self;
+        store.sync().expect("durable");
+        drop(store);
+        let disk = disk.power_loss(random.0);
+        for file in disk.list(Path::new("/store/runs")).expect("listed") {
+            disk.remove(&Path::new("/store/runs").join(&file.name)).expect("removed");
+        }
+        let arc: Arc<dyn Disk> = Arc::new(disk.clone());
+        assert!(Store::open_on(Arc::clone(&arc), FOLDER, options.clone()).is_err());
+        let go_on = &mut |_: &icecore_store::RebuildStep| ControlFlow::Continue(());
+        let rebuilt = Store::rebuild_index_on(arc, FOLDER, options.clone(), go_on);
+        let rebuilt = rebuilt.expect("rebuilt");
+        assert_eq!((rebuilt.first, rebuilt.last), (coverage.first, Some(root.1)));
+        let store = reopen(&disk, options.clone()).expect("opened");
+        assert_eq!(store.opened().replayed_events, 0);
+        assert_eq!(store.coverage().gaps, coverage.gaps);
+        let world = Self { disk, store, options, random, finals, root, forks: BTreeMap::new() };
+        assert!(world.histories() == before, "histories are what they were");
+        world
     }
 
     /// What data segments take.
