@@ -34,7 +34,7 @@ pub use survey::SegmentUse;
 use self::{
     facts::record_extents,
     moving::MovedTo,
-    survey::{LiveRecords, choose, pair_id, place_of},
+    survey::{LiveRecords, choose, place_of},
 };
 use crate::{
     Error, Locator, Store,
@@ -140,12 +140,14 @@ impl Shared {
         let state = self.state();
         let live = self.live_in(&state, &inputs)?;
         let moved = self.move_records(&state, &inputs, &live)?;
-        let mut files = NewRuns { shared: self, ids: Vec::new() };
-        let windows = self.rewritten_windows(&state, &inputs, &live, &moved, &mut files)?;
+        let windows = self.rewritten_windows(&state, &inputs, &live, &moved)?;
         let ids: Vec<u32> = inputs.iter().copied().collect();
-        // From here on the state may name them.
-        files.ids.clear();
         self.exchange_runs(windows, &ids)?;
+        let state = self.state();
+        if state.runs.windows.iter().flat_map(Window::pairs).any(|pair| live.leads(pair)) {
+            // The state was made again of the set before: the new runs do not count.
+            return Err(self.taken_back_too_often());
+        }
         self.open_for_views(&ids)?;
         let decide = |event: &Event, extent: &Extent| match self.is_of_records(event, extent) {
             true => ExtentFate::Drop,
@@ -182,15 +184,14 @@ impl Shared {
         inputs: &BTreeSet<u32>,
         live: &LiveRecords,
         moved: &MovedTo,
-        files: &mut NewRuns<'_>,
     ) -> Result<Vec<Window>, Error> {
         let mut windows = state.runs.windows.clone();
         for window in &mut windows {
             let pairs = [&mut window.complete].into_iter().chain(&mut window.deltas);
-            for pair in pairs.filter(|pair| live.pairs.contains(&pair_id(pair))) {
-                let by_pubkey = self.rewrite_run(state, &pair.by_pubkey, inputs, moved, files)?;
+            for pair in pairs.filter(|pair| live.leads(pair)) {
+                let by_pubkey = self.rewrite_run(state, &pair.by_pubkey, inputs, moved)?;
                 let by_owner = match &pair.by_owner {
-                    Some(run) => Some(self.rewrite_run(state, run, inputs, moved, files)?),
+                    Some(run) => Some(self.rewrite_run(state, run, inputs, moved)?),
                     None => None,
                 };
                 let entry = PairEntry {
@@ -212,14 +213,13 @@ impl Shared {
         run: &Arc<Run<K>>,
         inputs: &BTreeSet<u32>,
         moved: &MovedTo,
-        files: &mut NewRuns<'_>,
     ) -> Result<RunInfo, Error>
     where
         for<'a> RecordKeys<'a>: KeySource<K>,
     {
         let keys = RecordKeys { shared: self, segments: &state.runs.segments };
         let id = self.take_run_id();
-        files.ids.push(id);
+        self.stray_runs.add([id]);
         let (sequence, digest) = self.chain_end()?;
         let RunHeader { kind, to, .. } = *run.header();
         let header = RunHeader { id, kind, to, sequence, digest };
@@ -263,20 +263,5 @@ impl Shared {
             }
         }
         Ok(())
-    }
-}
-
-/// Run files that are removed unless they come to count.
-struct NewRuns<'a> {
-    shared: &'a Shared,
-    ids: Vec<u32>,
-}
-
-impl Drop for NewRuns<'_> {
-    fn drop(&mut self) {
-        for id in &self.ids {
-            // What is left is removed when the store is opened next.
-            let _ = self.shared.disk.remove(&run_path(&self.shared.folder, *id));
-        }
     }
 }

@@ -229,9 +229,18 @@ impl Shared {
         self.disk.sync_folder(&folder)?;
         let Chronicle { tree, gaps, horizon, base, end, .. } = chronicle;
         let last = tree.root().map(|root| root.number);
-        *self.mirror() = Mirror { tree, applied_end: end, base, gaps, horizon };
+        *self.mirror() = Mirror {
+            tree,
+            applied_end: end,
+            generation: Some(self.generation()),
+            base,
+            gaps,
+            horizon,
+            ..Mirror::default()
+        };
         self.set_state(RunSet { windows, ..empty });
         self.save_set()?;
+        self.remove_stray_runs();
         let state = self.state();
         let named: BTreeSet<u32> = state.runs.ids().collect();
         for id in ids.into_iter().filter(|id| !named.contains(id)) {
@@ -393,7 +402,7 @@ impl Shared {
                 by_pubkey: RunEntry::from(by_pubkey),
                 by_owner: by_owner.map(RunEntry::from),
             };
-            RunPair::open(&*self.disk, &self.folder, self.identity, &entry)
+            RunPair::open(&*self.disk, &self.folder, self.identity, &entry, &RunSet::default())
         };
         let complete = open(None, draft.first, draft.complete, complete_owner)?;
         let deltas = match draft.delta {

@@ -19,7 +19,7 @@ use icecore_types::Slot;
 use crate::{
     Error, Retention, SlotState,
     events::{Horizon, encoded, kind, new_event, stream},
-    run_set::{RunPair, Window, run_path},
+    run_set::{RunPair, Window},
     shared::{Shared, State},
 };
 
@@ -91,7 +91,8 @@ impl Shared {
         }
         let _keeping = self.keeping.lock().expect("nobody panics while keeping");
         let state = self.state();
-        let Some(root) = self.mirror().tree.root().map(|root| root.number) else { return Ok(()) };
+        let root = self.current_mirror_kept()?.tree.root().map(|root| root.number);
+        let Some(root) = root else { return Ok(()) };
         let stretches: Vec<Stretch> = state.runs.windows.iter().map(Stretch::from).collect();
         let target = match self.options.retention {
             Retention::Everything => return Ok(()),
@@ -105,7 +106,6 @@ impl Shared {
             true => keep_bases(&stretches, &held),
             false => keep_from(&stretches, limit),
         };
-        let mut made = Vec::new();
         let mut windows = Vec::new();
         let mut has_changed = false;
         // Everything is kept from here on.
@@ -121,7 +121,7 @@ impl Shared {
                 Kept::Whole => {
                     let raised = match keeps_bases || horizon.is_some() {
                         true => None,
-                        false => self.raised(&state, window, limit, &mut made)?,
+                        false => self.raised(&state, window, limit)?,
                     };
                     has_changed |= raised.is_some();
                     let window = raised.unwrap_or_else(|| window.clone());
@@ -134,9 +134,7 @@ impl Shared {
         match self.announce(Horizon { slot, keeps_bases }, &held)? {
             true => self.exchange_runs(windows, &[]),
             false => {
-                for id in made {
-                    self.disk.remove(&run_path(&self.folder, id))?;
-                }
+                self.remove_stray_runs();
                 Ok(())
             }
         }
@@ -182,13 +180,7 @@ impl Shared {
     }
 
     /// The window from a later slot on, at or before `limit`, if that is worth it.
-    fn raised(
-        &self,
-        state: &State,
-        window: &Window,
-        limit: Slot,
-        made: &mut Vec<u32>,
-    ) -> Result<Option<Window>, Error> {
+    fn raised(&self, state: &State, window: &Window, limit: Slot) -> Result<Option<Window>, Error> {
         let to = self.flushed_slot_at(window, limit.min(window.flushed_to()))?.number;
         let rows_before: u64 = window.deltas.iter().map(|delta| rows_up_to(delta, to)).sum();
         let live = window.complete.by_pubkey.info().rows;
@@ -203,10 +195,7 @@ impl Shared {
                 false => delta.clone(),
             });
         }
-        let raised = Window { complete, deltas, base: None, last: window.last };
-        let is_new = |id: &u32| !window.pairs().flat_map(RunPair::ids).any(|known| known == *id);
-        made.extend(raised.pairs().flat_map(RunPair::ids).filter(is_new));
-        Ok(Some(raised))
+        Ok(Some(Window { complete, deltas, base: None, last: window.last }))
     }
 }
 

@@ -344,6 +344,13 @@ impl Tree {
         gone.iter().filter_map(|id| self.nodes.remove(id)).collect()
     }
 
+    /// Forgets a slot that is not the root.
+    pub(crate) fn forget(&mut self, id: SlotId) {
+        if Some(id) != self.root {
+            self.nodes.remove(&id);
+        }
+    }
+
     /// The one slot of a number that is kept, or that has this bank hash.
     pub(crate) fn find_fork(&self, number: Slot, hash: Option<Hash>) -> Result<&Node, Error> {
         let is_complete = |node: &&Node| node.event.is_some();

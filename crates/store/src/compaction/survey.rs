@@ -143,7 +143,14 @@ pub(crate) struct LiveRecords {
     /// As [`place_of`] has them, sorted.
     pub(crate) places: Vec<u64>,
     /// The pairs of runs that lead to them, as [`pair_id`] has them.
-    pub(crate) pairs: BTreeSet<u32>,
+    pairs: BTreeSet<u32>,
+}
+
+impl LiveRecords {
+    /// Whether a pair of runs leads to them.
+    pub(crate) fn leads(&self, pair: &RunPair) -> bool {
+        self.pairs.contains(&pair_id(pair))
+    }
 }
 
 /// A locator without its class.
@@ -152,7 +159,7 @@ pub(crate) fn place_of(locator: Locator) -> u64 {
 }
 
 /// The number of a pair's first run stands for both.
-pub(crate) fn pair_id(pair: &RunPair) -> u32 {
+fn pair_id(pair: &RunPair) -> u32 {
     pair.by_pubkey.info().id
 }
 
