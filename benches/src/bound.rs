@@ -27,10 +27,11 @@ use std::{
     process::Command,
 };
 
-pub(crate) use self::variants::{RunArguments, run_once};
-use self::{
-    figures::{Archive, Best, Figures},
-    variants::variants,
+use self::{figures::Archive, variants::variants};
+pub(crate) use self::{
+    figures::{Best, Figures},
+    memory::Sampler,
+    variants::{RunArguments, run_once},
 };
 use crate::Failure;
 use icecore_archive::zstd_frames::FrameKind;
@@ -69,7 +70,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     Ok(())
 }
 
-fn measure(folder: &Path, rounds: u32, all_variants: bool) -> Result<Figures, Failure> {
+pub(crate) fn measure(folder: &Path, rounds: u32, all_variants: bool) -> Result<Figures, Failure> {
     let mut archives = archives(folder)?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let loader = loader();

@@ -5,6 +5,8 @@
 //! cargo run --release -p icecore-benches -- lattice [ROUNDS]
 //! cargo run --release -p icecore-benches -- generate DIR --accounts 1000000 --incremental 5
 //! cargo run --release -p icecore-benches -- bound DIR [ROUNDS] [--no-variants] [--json FILE]
+//! cargo run --release -p icecore-benches -- restore DIR SCRATCH [ROUNDS]
+//! cargo run --release -p icecore-benches -- ingest ARCHIVE FEED STORE [ROUNDS]
 //! cargo run --release -p icecore-benches -- store DIR --accounts 8000000
 //! ```
 //!
@@ -14,7 +16,9 @@
 mod blake3_sum;
 mod bound;
 mod generate;
+mod ingest;
 mod lattice;
+mod restore;
 mod store;
 
 use std::process::ExitCode;
@@ -43,6 +47,13 @@ enum Command {
     Generate(generate::Arguments),
     /// Verification of the best pair in a folder, against what the machine allows
     Bound(bound::Arguments),
+    /// Restoring the best pair in a folder, against what the machine allows
+    Restore(restore::Arguments),
+    /// One run of `restore`, as it executes itself
+    #[command(hide = true)]
+    RestoreRun(restore::RunArguments),
+    /// Applying a slot feed
+    Ingest(ingest::Arguments),
     /// Reading a store that is warm
     Store(store::Arguments),
     /// One run of `bound`, as it executes itself
@@ -62,6 +73,9 @@ fn main() -> ExitCode {
         }
         Command::Generate(arguments) => generate::run(&arguments),
         Command::Bound(arguments) => bound::run(&arguments),
+        Command::Restore(arguments) => restore::run(&arguments),
+        Command::RestoreRun(arguments) => restore::run_once(&arguments),
+        Command::Ingest(arguments) => ingest::run(&arguments),
         Command::Store(arguments) => store::run(&arguments),
         Command::BoundRun(arguments) => bound::run_once(&arguments),
     };

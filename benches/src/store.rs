@@ -98,7 +98,7 @@ fn print_latency(what: &str, latency: &Latency) {
 }
 
 /// A number that follows on another, as if drawn (SplitMix64).
-fn next(state: &mut u64) -> u64 {
+pub(crate) fn next(state: &mut u64) -> u64 {
     *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let mixed = (*state ^ *state >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb)
@@ -193,7 +193,7 @@ fn scan_owner(view: &View, owner: &Pubkey) -> Result<(u64, f64), Failure> {
 }
 
 /// Bytes of all files below a folder.
-fn bytes_below(folder: &Path) -> Result<u64, Failure> {
+pub(crate) fn bytes_below(folder: &Path) -> Result<u64, Failure> {
     let mut bytes = 0;
     for entry in std::fs::read_dir(folder)? {
         let entry = entry?;

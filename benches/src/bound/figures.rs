@@ -14,14 +14,14 @@ const KERNEL_RATIO: f64 = 1.6;
 
 /// The best of several times, in seconds.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Best(pub(super) f64);
+pub(crate) struct Best(pub(crate) f64);
 
 impl Best {
-    pub(super) fn none() -> Self {
+    pub(crate) fn none() -> Self {
         Self(f64::INFINITY)
     }
 
-    pub(super) fn offer(&mut self, seconds: f64) {
+    pub(crate) fn offer(&mut self, seconds: f64) {
         self.0 = self.0.min(seconds);
     }
 }
@@ -35,8 +35,8 @@ pub(super) struct Archive {
 }
 
 /// The figures of all rounds.
-pub(super) struct Figures {
-    pub(super) cores: usize,
+pub(crate) struct Figures {
+    pub(crate) cores: usize,
     pub(super) archives: Vec<Archive>,
     pub(super) hashed: hash::Hashed,
     /// `T_zstd`, of rounds as a whole.
@@ -51,8 +51,28 @@ pub(super) struct Figures {
 }
 
 impl Figures {
-    pub(super) fn tar_bytes(&self) -> u64 {
+    pub(crate) fn tar_bytes(&self) -> u64 {
         self.archives.iter().map(|archive| archive.tar_bytes).sum()
+    }
+
+    /// Records of all archives.
+    pub(crate) fn records(&self) -> u64 {
+        self.hashed.records
+    }
+
+    /// `T_zstd`, `T_hash` and `T_copy`, in seconds.
+    pub(crate) fn parts(&self) -> [f64; 3] {
+        [self.decode.0, self.hash_bound(), self.copy.0]
+    }
+
+    /// Our own kernel over the same records on one core, in seconds.
+    pub(crate) fn own_hash(&self) -> f64 {
+        self.own_hash.0
+    }
+
+    /// Verification as it is by default, in seconds.
+    pub(crate) fn verified(&self) -> f64 {
+        self.default().seconds.0
     }
 
     fn hash_bound(&self) -> f64 {
@@ -65,7 +85,7 @@ impl Figures {
     }
 
     /// Seconds of the archive whose frames take longest.
-    pub(super) fn decode_bound(&self) -> f64 {
+    pub(crate) fn decode_bound(&self) -> f64 {
         let side_by_side = |archive: &Archive| archive.frames.min(self.cores as u64) as f64;
         self.archives
             .iter()

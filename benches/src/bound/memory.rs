@@ -19,13 +19,13 @@ use icecore_disk::memory_use_of_family;
 const PERIOD: Duration = Duration::from_millis(5);
 
 /// Samples until it is stopped.
-pub(super) struct Sampler {
+pub(crate) struct Sampler {
     stopped: Arc<AtomicBool>,
     thread: JoinHandle<u64>,
 }
 
 impl Sampler {
-    pub(super) fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let stopped = Arc::new(AtomicBool::new(false));
         let seen = stopped.clone();
         let thread = thread::spawn(move || {
@@ -40,7 +40,7 @@ impl Sampler {
     }
 
     /// The highest sample, in bytes; 0 where the kernel tells nothing.
-    pub(super) fn stop(self) -> u64 {
+    pub(crate) fn stop(self) -> u64 {
         self.stopped.store(true, Ordering::Relaxed);
         self.thread.join().expect("the sampler does not panic")
     }

@@ -35,6 +35,8 @@ pub(crate) enum Command {
     Diff(commands::slot_diff::Options),
     /// Show what a store keeps: stretches of slots, base points, gaps, forks
     Coverage(commands::coverage::Options),
+    /// Verify archives and restore them into a store, as a base point
+    Restore(commands::restore::Options),
     /// Take what happens after a base point into a store
     #[command(subcommand)]
     Ingest(commands::ingest::IngestCommand),

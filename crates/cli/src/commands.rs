@@ -13,6 +13,7 @@ pub(crate) mod journal;
 pub(crate) mod ls;
 pub(crate) mod program_accounts;
 pub(crate) mod request;
+pub(crate) mod restore;
 pub(crate) mod run;
 pub(crate) mod slot_diff;
 pub(crate) mod stats;
@@ -45,6 +46,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<Exit, Failure> {
         Command::History(options) => history::run(common, &options),
         Command::Diff(options) => slot_diff::run(common, &options),
         Command::Coverage(options) => coverage::run(common, &options),
+        Command::Restore(options) => restore::run(common, &options),
         Command::Ingest(command) => ingest::run(common, &command),
         Command::Run(options) => run::run(common, &options),
         Command::Request(command) => request::run(common, &command),

@@ -143,7 +143,8 @@ impl Failure {
                 | Error::NoArchive { .. }
                 | Error::Hash(_) => Exit::Usage,
                 Error::NeedsScratch { .. } => Exit::Incomplete,
-                Error::Damaged { .. } => Exit::Bad,
+                Error::Damaged { .. } | Error::Bad { .. } => Exit::Bad,
+                Error::Store(error) => store_exit(error),
                 Error::Interrupted => Exit::Interrupted,
                 _ => Exit::System,
             },

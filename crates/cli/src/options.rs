@@ -120,6 +120,11 @@ impl CommonOptions {
         self.start(Some(need), rows_to_stdout)
     }
 
+    /// The same for work that tells something else first.
+    pub(crate) fn watch_work(&self, first: String) -> Result<Watch, Failure> {
+        self.start(Some(first), false)
+    }
+
     fn start(&self, first: Option<String>, rows_to_stdout: bool) -> Result<Watch, Failure> {
         let log = match &self.log {
             None if rows_to_stdout && stdout().is_terminal() => Some(Path::new("-")),

@@ -3,6 +3,7 @@
 mod attachment;
 mod bank;
 mod base;
+mod checking;
 mod commit;
 mod compaction;
 mod error;
@@ -30,6 +31,7 @@ mod segments;
 mod shared;
 mod sight;
 mod store;
+mod stats;
 mod stray_runs;
 mod summing;
 mod tail;
@@ -42,6 +44,9 @@ pub use attachment::{ATTACHMENT_BYTES_MAX, Attachment};
 pub use bank::{BankFields, BaseFacts, SlotStatement, StateTotals};
 pub use base::BaseFit;
 pub use commit::{DENIALS_STREAM, Pending};
+pub use checking::{
+    CHECK_FINDINGS_MAX, CheckFinding, CheckPhase, CheckProgress, CheckReport, CheckStep,
+};
 pub use compaction::{Compaction, SegmentUse};
 pub use error::Error;
 pub use events::{KIND_NAMES, SlotId};
@@ -53,6 +58,7 @@ pub use options::{At, CreateOptions, Options, Retention};
 pub use rebuilding::{RebuildStep, Rebuilt};
 pub use record::{Origin, RecordFault, RecordSeed, Version};
 pub use restoring::{Adopted, Content, ContentWriter, RecordWriter, Records, Restoring};
+pub use stats::{SlotCounts, Stats};
 pub use store::{SlotInfo, Store};
 pub use tree::SlotState;
 pub use view::{

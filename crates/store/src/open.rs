@@ -266,6 +266,18 @@ pub(crate) fn assembled(
     }))
 }
 
+impl Store {
+    /// What the runs of a store belong to.
+    pub(crate) fn identity_on(disk: &Arc<dyn Disk>, folder: &Path) -> Result<RunStore, Error> {
+        let opened = Reader::open_on(Arc::clone(disk), folder.join(JOURNAL_FOLDER));
+        let reader = opened.map_err(|error| absent(error, folder))?;
+        let created = first_event(reader.history())?;
+        let created = created.ok_or_else(|| Error::NoStore { folder: folder.to_path_buf() })?;
+        let seed = RecordSeed(created.record_seed);
+        Ok(RunStore { id: reader.history().store_id(), seed })
+    }
+}
+
 /// A journal that is not there is a store that is not there.
 pub(crate) fn absent(error: icecore_journal::Error, folder: &Path) -> Error {
     match error {

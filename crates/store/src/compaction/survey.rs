@@ -18,7 +18,7 @@ use crate::{
     record::HEADER_BYTES,
     run::{BY_PUBKEY, Run},
     run_set::RunPair,
-    shared::{RecordKeys, Shared, State},
+    shared::{Chain, RecordKeys, Shared, State},
 };
 
 /// Bytes of a data segment before its first extent, and of the longest list of digests for each 64
@@ -60,9 +60,11 @@ impl Shared {
     /// How much of each data segment is alive.
     pub(crate) fn survey(&self) -> Result<Vec<SegmentUse>, Error> {
         self.renew_facts()?;
-        let chain = self.chain();
         // In this order: what a slot has written is with the slots under way, then in the tail.
-        let segments = chain.writer()?.data_segments();
+        let segments = match &*self.chain() {
+            Chain::Writer(journal) => journal.data_segments(),
+            Chain::Reader(_) | Chain::Closed => self.history.data_segments(),
+        };
         let mut busy = self.underway.segments();
         let state = self.state();
         let mut live: BTreeMap<u32, u64> = BTreeMap::new();

@@ -1,0 +1,7 @@
+//! Commands on stores, as they are typed: restored, fed, read, asked while a node runs.
+
+mod ingesting;
+mod node;
+mod reading;
+mod restoring;
+mod support;
