@@ -20,7 +20,7 @@ use icecore_types::DATA_BYTES_MAX;
 pub struct Locator(u64);
 
 /// Data segments have ids below this.
-pub const SEGMENTS_END: u32 = 1 << 24;
+pub(crate) const SEGMENTS_END: u32 = 1 << 24;
 
 /// Offsets are counted in these.
 const OFFSET_UNIT: u64 = 8;

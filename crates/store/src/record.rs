@@ -33,15 +33,12 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, LE, U32, U64, Unali
 use crate::locator::{Locator, SizeClass};
 
 /// Bytes before a previous owner or the data.
-pub const HEADER_BYTES: usize = size_of::<Header>();
+pub(crate) const HEADER_BYTES: usize = size_of::<Header>();
 
 const _: () = assert!(HEADER_BYTES == 112);
 
 /// Records start at multiples of this.
-pub const ALIGNMENT: usize = 8;
-
-/// Bytes of the longest record.
-pub const RECORD_BYTES_MAX: usize = HEADER_BYTES + 32 + DATA_BYTES_MAX as usize;
+pub(crate) const ALIGNMENT: usize = 8;
 
 const EXECUTABLE: u8 = 1;
 const RESTORED: u8 = 2;
@@ -252,14 +249,14 @@ pub(crate) fn seal(seed: RecordSeed, (segment, offset): (u32, u64), bytes: &mut 
 
 /// Bytes to fetch for a record whose locator has this class: all of it, and an eighth too much at
 /// most. (A tombstone has no data.)
-pub fn fetch_bytes(class: SizeClass) -> usize {
+pub(crate) fn fetch_bytes(class: SizeClass) -> usize {
     let data_len = class.data_len_max().unwrap_or(0) as usize;
     (HEADER_BYTES + 32 + data_len).next_multiple_of(ALIGNMENT)
 }
 
 /// Bytes of the record that begins with these, as its header says; nothing is checked but the bound.
 /// `None` when they are too few or the length is beyond what records have.
-pub fn stated_bytes(bytes: &[u8]) -> Option<usize> {
+pub(crate) fn stated_bytes(bytes: &[u8]) -> Option<usize> {
     let (header, _) = Header::ref_from_prefix(bytes).ok()?;
     let data_len = header.data_len.get() as usize;
     let previous = if header.flags & PREVIOUS_OWNER != 0 { 32 } else { 0 };

@@ -92,11 +92,6 @@ pub(crate) struct RunSet {
 }
 
 impl RunSet {
-    /// The window in which a slot lies, or the one before it: the last that begins at or before.
-    pub(crate) fn window_of(&self, slot: Slot) -> Option<&Window> {
-        self.windows.iter().rev().find(|window| window.first() <= slot)
-    }
-
     /// Ids of all run files.
     pub(crate) fn ids(&self) -> impl Iterator<Item = u32> {
         self.windows.iter().flat_map(Window::pairs).flat_map(RunPair::ids)

@@ -18,7 +18,7 @@ use icecore_journal::{DataSegmentBytes, History};
 use crate::{
     Error,
     locator::{Locator, SEGMENTS_END},
-    record::{HEADER_BYTES, RecordFault, RecordSeed, Version, stated_bytes},
+    record::{HEADER_BYTES, RecordFault, RecordSeed, Version, fetch_bytes, stated_bytes},
 };
 
 /// Entries of a part of the table.
@@ -107,7 +107,6 @@ impl Segments {
     ) -> Result<R, Error> {
         let (segment, offset) = (locator.segment(), locator.offset());
         let bytes = self.open(history, segment)?;
-        let header = bytes.get(offset, HEADER_BYTES)?;
         let fault = |fault: RecordFault| Error::Corrupt {
             path: bytes.path().to_path_buf(),
             offset,
@@ -117,6 +116,15 @@ impl Segments {
                 RecordFault::Fields => "a record has fields without a meaning",
             },
         };
+        if !bytes.is_sealed() {
+            // Each read is a system call: what the class bounds is fetched at once. It can be less
+            // than the record of a departure, and reach behind the end.
+            let bound = bytes.get(offset, fetch_bytes(locator.class())).unwrap_or_default();
+            if let Ok(version) = Version::decode(seed, (segment, offset), &bound) {
+                return Ok(read(&version));
+            }
+        }
+        let header = bytes.get(offset, HEADER_BYTES)?;
         let length = stated_bytes(&header).ok_or_else(|| fault(RecordFault::Checksum))?;
         let record = bytes.get(offset, length)?;
         let version = Version::decode(seed, (segment, offset), &record).map_err(fault)?;

@@ -175,11 +175,11 @@ pub(crate) fn choose(segments: &[SegmentUse]) -> BTreeSet<u32> {
     let mut chosen = BTreeSet::new();
     let mut moved_bytes = 0;
     for segment in worth.into_iter().take(INPUTS_MAX) {
-        moved_bytes += segment.live_bytes;
-        if !chosen.is_empty() && moved_bytes > MOVED_BYTES_MAX {
-            break;
+        // What does not fit is left for the next time.
+        if chosen.is_empty() || moved_bytes + segment.live_bytes <= MOVED_BYTES_MAX {
+            moved_bytes += segment.live_bytes;
+            chosen.insert(segment.segment);
         }
-        chosen.insert(segment.segment);
     }
     chosen
 }
