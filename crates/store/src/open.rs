@@ -235,8 +235,8 @@ pub(crate) fn assembled(
         Chain::Reader(reader) => Arc::clone(reader.history()),
         Chain::Closed => unreachable!("a closed chain is not loaded"),
     };
-    let created = first_event(&history)?
-        .ok_or_else(|| Error::NoStore { folder: folder.to_path_buf() })?;
+    let created =
+        first_event(&history)?.ok_or_else(|| Error::NoStore { folder: folder.to_path_buf() })?;
     let identity = RunStore { id: history.store_id(), seed: RecordSeed(created.record_seed) };
     let kernel = Kernel::chosen()?;
     Ok(Arc::new(Shared {

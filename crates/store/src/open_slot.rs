@@ -257,8 +257,9 @@ impl OpenSlot {
                 return Ok(live(&account.borrowed(pubkey)));
             }
             None => {
-                let found =
-                    self.sight.find(&self.shared, pubkey, |_, _, version| live(&version.account))?;
+                let found = self
+                    .sight
+                    .find(&self.shared, pubkey, |_, _, version| live(&version.account))?;
                 return Ok(found.flatten());
             }
         };

@@ -50,6 +50,8 @@ pub struct View {
     lease: Lease,
     /// Beside a writer in another process: what it asks that one to keep.
     pin: Option<ReaderPin>,
+    /// And the files that it asks that one to leave.
+    _files: Option<ReaderPin>,
 }
 
 /// A version of an account, as a reader gets it.
@@ -111,40 +113,23 @@ impl Store {
     /// As [`Self::view`].
     pub fn view_for(&self, at: At, purpose: &str, lease: Duration) -> Result<View, Error> {
         let shared = &self.shared;
-        let mirror = shared.current_mirror()?;
-        let (slot, sight) = match at {
-            At::Root => {
-                let root = shared.durable_root(&mirror)?.number;
-                shared.final_sight(&mirror, root, root)?
-            }
-            At::Slot(number) => {
-                let root = shared.durable_root(&mirror)?.number;
-                shared.final_sight(&mirror, number, root)?
-            }
-            At::Fork(id) => {
-                let node = mirror.tree.get(id).ok_or(Error::NoSuchSlot { slot: id })?;
-                let event = node.event.ok_or(Error::SlotRefused {
-                    slot: node.number,
-                    why: "it is not complete, so it cannot be read yet",
-                })?;
-                if event >= mirror.durable_end {
-                    let why = "it is not durable yet, so it cannot be read";
-                    return Err(Error::SlotRefused { slot: node.number, why });
-                }
-                let slot = ViewSlot { number: node.number, bank: node.bank, event };
-                (slot, shared.sight_of(&mirror, id)?)
-            }
-        };
         let lease_nanoseconds = u64::try_from(lease.as_nanos()).unwrap_or(u64::MAX);
-        let until = shared.disk.now().saturating_add(lease_nanoseconds);
-        let holder: Arc<dyn Holder> = Arc::clone(shared) as _;
-        let lease = Leases::take(&holder, sight.final_slot, purpose, until);
-        // Where there is no page to pin on there is no writer either, or none that can be asked.
+        // Beside a writer in another process: its files stay from here on.
+        let files = shared.pin_files(lease_nanoseconds)?;
+        let (mut slot, mut sight) = shared.resolve(at)?;
         let pin = match &*shared.chain() {
             Chain::Reader(reader) => reader.pin(sight.final_slot, lease_nanoseconds).ok(),
             Chain::Writer(_) | Chain::Closed => None,
         };
-        Ok(View { shared: Arc::clone(shared), sight, slot, lease, pin })
+        if pin.is_some() && !matches!(at, At::Fork(_)) {
+            // What was dropped before the pin was seen is missed here, not later.
+            shared.refresh()?;
+            (slot, sight) = shared.resolve(At::Slot(slot.number))?;
+        }
+        let until = shared.disk.now().saturating_add(lease_nanoseconds);
+        let holder: Arc<dyn Holder> = Arc::clone(shared) as _;
+        let lease = Leases::take(&holder, sight.final_slot, purpose, until);
+        Ok(View { shared: Arc::clone(shared), sight, slot, lease, pin, _files: files })
     }
 
     /// The identity of the one slot of this number that is kept by identity; with a bank hash of the
@@ -166,6 +151,48 @@ impl Store {
 }
 
 impl Shared {
+    /// The slot that is meant, and what can be seen from there.
+    fn resolve(&self, at: At) -> Result<(ViewSlot, Sight), Error> {
+        let mirror = self.current_mirror()?;
+        Ok(match at {
+            At::Root => {
+                let root = self.durable_root(&mirror)?.number;
+                self.final_sight(&mirror, root, root)?
+            }
+            At::Slot(number) => {
+                let root = self.durable_root(&mirror)?.number;
+                self.final_sight(&mirror, number, root)?
+            }
+            At::Fork(id) => {
+                let node = mirror.tree.get(id).ok_or(Error::NoSuchSlot { slot: id })?;
+                let event = node.event.ok_or(Error::SlotRefused {
+                    slot: node.number,
+                    why: "it is not complete, so it cannot be read yet",
+                })?;
+                if event >= mirror.durable_end {
+                    let why = "it is not durable yet, so it cannot be read";
+                    return Err(Error::SlotRefused { slot: node.number, why });
+                }
+                let slot = ViewSlot { number: node.number, bank: node.bank, event };
+                (slot, self.sight_of(&mirror, id)?)
+            }
+        })
+    }
+
+    /// In a process that only reads: asks the writer to leave the files that are known, and then
+    /// knows of what it has replaced before. Where there is no page to pin on there is no writer, or
+    /// none that can be asked.
+    fn pin_files(&self, lease_nanoseconds: u64) -> Result<Option<ReaderPin>, Error> {
+        let pin = match &*self.chain() {
+            Chain::Reader(reader) => reader.pin_files(lease_nanoseconds).ok(),
+            Chain::Writer(_) | Chain::Closed => None,
+        };
+        if pin.is_some() {
+            self.refresh()?;
+        }
+        Ok(pin)
+    }
+
     /// The last final slot that is durable.
     pub(crate) fn durable_root<'a>(
         &self,
