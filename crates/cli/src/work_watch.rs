@@ -92,8 +92,11 @@ impl WorkWatch {
 
     fn end_part(&mut self) {
         let (what, seconds) = (self.what, self.stopwatch.seconds());
-        let bytes = human(self.bytes_done);
-        self.line(format!("{what}: {bytes} in {seconds:.2} s"));
+        let bytes = match self.bytes_done {
+            0 => String::new(),
+            bytes => format!("{} in ", human(bytes)),
+        };
+        self.line(format!("{what}: {bytes}{seconds:.2} s"));
     }
 
     /// A line where nothing is drawn.

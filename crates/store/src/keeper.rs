@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use crate::{Error, shared::Shared};
+use crate::{Error, shared::Shared, tail::VERSION_BYTES};
 
 /// How long the keeper sleeps unless it is woken.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
@@ -95,6 +95,25 @@ impl Shared {
         self.merge_runs()?;
         self.retain()?;
         self.compact_if_due()
+    }
+
+    /// Holds a writer up that is faster than the keeper: what is final is flushed at once. What is not
+    /// final stays in memory, so that there is a limit to it.
+    pub(crate) fn make_room_in_tail(&self) -> Result<(), Error> {
+        let max = self.options.tail_bytes_max;
+        if self.tail_bytes() < max {
+            return Ok(());
+        }
+        self.flush()?;
+        match self.tail_bytes() {
+            bytes if bytes < max => Ok(()),
+            bytes => Err(Error::TooMuchUnrooted { bytes, max }),
+        }
+    }
+
+    /// Memory that the tail takes, about.
+    pub(crate) fn tail_bytes(&self) -> u64 {
+        (self.state().tail.len() * VERSION_BYTES) as u64
     }
 
     fn is_flush_due(&self) -> bool {

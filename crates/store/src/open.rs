@@ -248,7 +248,6 @@ pub(crate) fn assembled(
         identity,
         kept_owners: created.kept_owners.0,
         owner_order: created.owner_order,
-        kernel,
         mirror: Mutex::default(),
         state: RwLock::default(),
         keeping: Mutex::default(),

@@ -145,6 +145,7 @@ impl Shared {
         number: Slot,
         parent: SlotId,
     ) -> Result<OpenSlot, Error> {
+        self.make_room_in_tail()?;
         let mut mirror = self.current_mirror()?;
         let parent_node = mirror.tree.check_begin(number, parent)?.clone();
         let sight = self.sight_of(&mirror, parent)?;

@@ -40,7 +40,8 @@ pub struct Options {
     pub keep_abandoned_slots: u64,
     /// Versions of rooted slots that are gathered before they go to a run.
     pub flush_versions: u64,
-    /// Memory for versions that no run holds; beyond it the oldest unrooted slots are spilled.
+    /// Memory for versions that no run holds; beyond it no slot is begun until slots are rooted or
+    /// forgotten.
     pub tail_bytes_max: u64,
     /// What of the past is kept.
     pub retention: Retention,

@@ -16,7 +16,6 @@ use std::{
 };
 
 use icecore_disk::Disk;
-use icecore_hash::Kernel;
 use icecore_journal::{History, Journal, Reader};
 use icecore_types::{Pubkey, Slot};
 
@@ -77,7 +76,6 @@ pub(crate) struct Mirror {
 }
 
 /// What the parts of an open store share.
-#[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) disk: Arc<dyn Disk>,
     pub(crate) folder: PathBuf,
@@ -87,7 +85,6 @@ pub(crate) struct Shared {
     pub(crate) identity: RunStore,
     pub(crate) kept_owners: Vec<Pubkey>,
     pub(crate) owner_order: bool,
-    pub(crate) kernel: Kernel,
     pub(crate) mirror: Mutex<Mirror>,
     pub(crate) state: RwLock<Arc<State>>,
     /// One at a time changes the run set. Taken before the mirror.
@@ -108,6 +105,12 @@ pub(crate) struct Shared {
     /// What the chain says of data segments.
     pub(crate) facts: Mutex<Facts>,
     pub(crate) last_look: Mutex<LastLook>,
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Shared").field("folder", &self.folder).finish_non_exhaustive()
+    }
 }
 
 impl Shared {

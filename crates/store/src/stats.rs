@@ -5,7 +5,6 @@ use icecore_types::Slot;
 
 use crate::{
     Coverage, Error, LeaseInfo, SegmentUse, SlotState, Store, run_set::Window, shared::Chain,
-    tail::VERSION_BYTES,
 };
 
 /// Slots that are known by identity, by what has become of them.
@@ -98,7 +97,7 @@ impl Store {
             run_bytes: 0,
             segments,
             tail_versions: state.tail.len() as u64,
-            tail_bytes: (state.tail.len() * VERSION_BYTES) as u64,
+            tail_bytes: self.shared.tail_bytes(),
             leases: self.leases(),
             progress: match &*shared.chain() {
                 Chain::Writer(journal) => Some(journal.progress()),
