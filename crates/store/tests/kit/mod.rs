@@ -14,10 +14,10 @@ use icecore_store::{
 use icecore_types::{Account, EpochSchedule, Hash, Pubkey, Slot};
 
 /// Accounts by address; closed ones are not in it.
-pub type Accounts = BTreeMap<Pubkey, Account>;
+pub(crate) type Accounts = BTreeMap<Pubkey, Account>;
 
 /// A key made of a number; neighbours are far apart.
-pub fn key(number: u64) -> Pubkey {
+pub(crate) fn key(number: u64) -> Pubkey {
     let mut bytes = [0; 32];
     for (place, chunk) in bytes.chunks_mut(8).enumerate() {
         let mixed = (number + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(13 * place as u32);
@@ -27,7 +27,7 @@ pub fn key(number: u64) -> Pubkey {
 }
 
 /// An account with some content.
-pub fn account(lamports: u64, owner: u64, data_len: usize) -> Account {
+pub(crate) fn account(lamports: u64, owner: u64, data_len: usize) -> Account {
     Account {
         lamports,
         data: (0..data_len).map(|at| (at as u64 ^ lamports) as u8).collect(),
@@ -38,12 +38,12 @@ pub fn account(lamports: u64, owner: u64, data_len: usize) -> Account {
 }
 
 /// The account that closes another.
-pub fn closed() -> Account {
+pub(crate) fn closed() -> Account {
     Account::default()
 }
 
 /// What accounts add up to.
-pub fn totals(accounts: &Accounts) -> StateTotals {
+pub(crate) fn totals(accounts: &Accounts) -> StateTotals {
     let mut totals = StateTotals::default();
     for (pubkey, account) in accounts {
         totals.lattice.mix_in(&account_lattice_hash(&account.borrowed(pubkey)));
@@ -55,10 +55,10 @@ pub fn totals(accounts: &Accounts) -> StateTotals {
 }
 
 /// A folder of simulated disks.
-pub const FOLDER: &str = "/store";
+pub(crate) const FOLDER: &str = "/store";
 
 /// Options without threads.
-pub fn quiet() -> Options {
+pub(crate) fn quiet() -> Options {
     Options {
         journal: icecore_journal::Options {
             background: false,
@@ -74,19 +74,19 @@ pub fn quiet() -> Options {
 }
 
 /// A new store on a simulated disk.
-pub fn store_on(disk: &SimulatedDisk, options: Options) -> Result<Store, Error> {
+pub(crate) fn store_on(disk: &SimulatedDisk, options: Options) -> Result<Store, Error> {
     let disk: Arc<dyn Disk> = Arc::new(disk.clone());
     Store::create_on(disk, FOLDER, &CreateOptions::default(), options)
 }
 
 /// Opens the store again.
-pub fn reopen(disk: &SimulatedDisk, options: Options) -> Result<Store, Error> {
+pub(crate) fn reopen(disk: &SimulatedDisk, options: Options) -> Result<Store, Error> {
     let disk: Arc<dyn Disk> = Arc::new(disk.clone());
     Store::open_on(disk, FOLDER, options)
 }
 
 /// Restores a state as a base point.
-pub fn restore(store: &Store, slot: Slot, accounts: &Accounts) -> Result<SlotId, Error> {
+pub(crate) fn restore(store: &Store, slot: Slot, accounts: &Accounts) -> Result<SlotId, Error> {
     let mut restoring = store.begin_restore(slot)?;
     let mut writer = restoring.writers(1, 0)?.remove(0);
     let mut locators: Vec<(Pubkey, Pubkey, Locator)> = Vec::new();
@@ -148,7 +148,7 @@ pub fn restore(store: &Store, slot: Slot, accounts: &Accounts) -> Result<SlotId,
 }
 
 /// What a slot states that ends with these totals.
-pub fn statement(
+pub(crate) fn statement(
     store: &Store,
     open: &OpenSlot,
     parent: SlotId,
@@ -187,7 +187,7 @@ pub fn statement(
 
 /// Writes a slot with true statements; `state` is what its parent ends with, and then what it ends
 /// with.
-pub fn write_slot(
+pub(crate) fn write_slot(
     store: &Store,
     number: Slot,
     parent: SlotId,
