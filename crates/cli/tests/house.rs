@@ -244,6 +244,7 @@ fn links_in_documents_lead_somewhere() {
         "docs/capabilities.md",
         "docs/guide/verdict.md",
         "docs/guide/journal.md",
+        "docs/guide/time-machine.md",
         "docs/formats/journal.md",
     ] {
         let path = root().join(document);

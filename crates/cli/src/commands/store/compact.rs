@@ -55,14 +55,17 @@ pub(super) fn run(common: &CommonOptions, folder: &Path) -> Result<Exit, Failure
     let mut answer = Answer::new(common.output);
     if answer.is_display() {
         let report: Report = serde_json::from_value(result).map_err(std::io::Error::from)?;
-        answer.line(format!(
-            "{} data segments of {} became {}: {} records were moved, {} left out",
-            report.segments,
-            human(report.bytes_before),
-            human(report.bytes_after),
-            report.records_moved,
-            report.records_left_out
-        ))?;
+        answer.line(match report.segments {
+            0 => "no data segment holds enough garbage to be worth it".to_string(),
+            _ => format!(
+                "{} data segments of {} became {}: {} records were moved, {} left out",
+                report.segments,
+                human(report.bytes_before),
+                human(report.bytes_after),
+                report.records_moved,
+                report.records_left_out
+            ),
+        })?;
     } else {
         answer.object(&result)?;
     }

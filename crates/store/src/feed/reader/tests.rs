@@ -1,3 +1,5 @@
+//! The reader of feeds on feeds whole, cut anywhere, and damaged.
+
 use icecore_types::{Account as OwnedAccount, Hash, LATTICE_BYTES, Pubkey, Slot};
 use proptest::{collection::vec, prelude::*};
 
