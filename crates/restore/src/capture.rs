@@ -1,7 +1,7 @@
 //! Members of an archive that are kept as they are: the manifest and the status cache.
 //!
-//! They go to a store while they stream by, so that nothing is held of them: the manifest of a large
-//! archive has 300 MB.
+//! They go to a store while they stream by, so that nothing is held of them: the manifest of a
+//! large archive has 300 MB.
 //!
 //! What it does *not* do: judge them.
 

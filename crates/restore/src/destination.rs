@@ -1,14 +1,12 @@
-//! What becomes of an archive's records besides being judged: nothing for a verification, a store for
-//! a restore.
+//! What becomes of an archive's records besides being judged: nothing for a verification, a store
+//! for a restore.
 //!
-//! A [`Destination`] has a [`Keeper`] for each hash tile, which is given every record once while the
-//! archives stream by, and [`Rows`], which are given those that count once keys are settled.
+//! A [`Destination`] has a [`Keeper`] for each hash tile, which is given every record once while
+//! the archives stream by, and [`Rows`], which are given those that count once keys are settled.
 //!
 //! Invariants:
 //! - Keepers are out with the tiles during a pass, and at home between passes.
 //! - What a keeper says of a record comes back with it, unchanged, from the key bins.
-
-use std::os::fd::RawFd;
 
 use icecore_types::{AccountRef, Slot};
 
@@ -17,7 +15,10 @@ use crate::{
     capture::Capture,
     key_bins::{Entry, Mark},
     manifest_facts::ManifestFacts,
-    pass::batch::{Batch, Place},
+    pass::{
+        Writes,
+        batch::{Batch, Place},
+    },
     rows::{NoRows, Rows},
 };
 
@@ -35,8 +36,8 @@ pub(crate) trait Keeper: Send {
     /// Looks at a batch, before its records are kept one after the other.
     fn look(&mut self, batch: &Batch<'_>);
 
-    /// Keeps the next record of the batch. `is_replaced`: another record seems to replace it, so that
-    /// it will hardly ever count.
+    /// Keeps the next record of the batch. `is_replaced`: another record seems to replace it, so
+    /// that it will hardly ever count.
     fn keep(&mut self, record: &Passing<'_>, is_replaced: bool) -> Result<Self::Mark, Error>;
 }
 
@@ -60,8 +61,8 @@ pub(crate) trait Destination {
     /// For what counts.
     type Rows: Rows<Self::Mark>;
 
-    /// Makes a keeper for each hash tile; gives the descriptors that they and the capture write to.
-    fn prepare(&mut self, tiles: usize) -> Result<Vec<RawFd>, Error>;
+    /// Makes a keeper for each hash tile; says what they and the capture write to.
+    fn prepare(&mut self, tiles: usize) -> Result<Writes, Error>;
 
     /// The keepers, for a pass.
     fn send(&mut self) -> Vec<Self::Keeper>;
@@ -108,9 +109,9 @@ impl Destination for Nowhere {
     type Keeper = NoKeeper;
     type Rows = NoRows;
 
-    fn prepare(&mut self, tiles: usize) -> Result<Vec<RawFd>, Error> {
+    fn prepare(&mut self, tiles: usize) -> Result<Writes, Error> {
         self.tiles = tiles;
-        Ok(Vec::new())
+        Ok(Writes::default())
     }
 
     fn send(&mut self) -> Vec<NoKeeper> {

@@ -1,19 +1,19 @@
 //! Restore: archives to a verdict, and to a base point of a store.
 //!
-//! 1. Archives are verified as always ([`examine`](crate::verify::examine)). While they stream by,
-//!    hash tiles copy records into data segments of a bulk session ([`keeper`]), and the walker copies
-//!    manifest and status cache of the last archive.
+//! 1. Archives are verified as always ([`examine`]). While they stream by,
+//!    hash tiles copy records into data segments of a bulk session ([`keeper`]), and the walker
+//!    copies manifest and status cache of the last archive.
 //! 2. Keys are settled. The records that count become the complete run by pubkey, and are dealt out
 //!    by owners ([`rows`]).
 //! 3. The verdict is reached. If it is bad the session is aborted: the store is as it was.
-//! 4. The complete run by owner is written ([`owner_order`]), and everything is made durable side by
-//!    side. One event then adopts all of it.
+//! 4. The complete run by owner is written ([`owner_order`]), and everything is made durable side
+//!    by side. One event then adopts all of it.
 //!
 //! Whatever happens before the last step leaves the store as it was (rule R8).
 //!
 //! Memory, besides that of a verification: [`EXTRA_BYTES`], what owners take
-//! ([`OWNERS_MAX`](owners::OWNERS_MAX)), buffers of about 2 MiB for each hash tile and two more, and
-//! the fences of the runs being written, 0.4 MB for a million accounts.
+//! ([`OWNERS_MAX`]), buffers of about 2 MiB for each hash tile and two more,
+//! and the fences of the runs being written, 0.4 MB for a million accounts.
 //!
 //! What it does *not* do: print, or make room on a full disk.
 
@@ -27,14 +27,13 @@ mod runs;
 
 use std::{
     collections::{HashMap, HashSet},
-    os::fd::RawFd,
     panic::resume_unwind,
     sync::Arc,
     thread,
 };
 
 use icecore_store::{
-    Adopted, BankFields, BaseFacts, Restoring, SlotId, StateTotals, Store,
+    Adopted, BankFields, BaseFacts, ContentWriter, Restoring, SlotId, StateTotals, Store,
     run::{RunInfo, RunWriter},
 };
 
@@ -53,6 +52,7 @@ use crate::{
     key_bins::{Entry, KeyBins},
     manifest_facts::ManifestFacts,
     memory_plan::MemoryPlan,
+    pass::Writes,
     preflight::unpacked_bytes,
     spill::SpillSpace,
     verify::{Examined, examine},
@@ -233,26 +233,25 @@ impl Destination for IntoStore<'_> {
     type Keeper = StoreKeeper;
     type Rows = StoreRows<RunIndex>;
 
-    fn prepare(&mut self, tiles: usize) -> Result<Vec<RawFd>, Error> {
+    fn prepare(&mut self, tiles: usize) -> Result<Writes, Error> {
         self.tiles = tiles;
-        let mut descriptors = Vec::new();
+        let mut writes = Writes::default();
         let kept_owners: HashSet<_> = self.restoring.kept_owners().iter().copied().collect();
         let kept_owners = Arc::new(kept_owners);
         for writer in self.restoring.writers(tiles, self.bytes_expected)? {
-            descriptors.extend_from_slice(writer.raw_fds());
             let spill = self.space.file();
-            descriptors.extend(spill.raw_fd());
-            let others_bytes = self.share(2);
+            writes.workers.push(writer.raw_fds().into_iter().chain(spill.raw_fd()).collect());
             let owners = Arc::clone(&self.owners);
             let kept_owners = Arc::clone(&kept_owners);
+            let others_bytes = self.share(2);
             let keeper = StoreKeeper::new(writer, kept_owners, owners, others_bytes, spill);
             self.keepers.push(keeper);
         }
         let capture = Capture::new(self.restoring.content()?, self.restoring.content()?);
-        descriptors.extend_from_slice(capture.manifest.raw_fds());
-        descriptors.extend_from_slice(capture.status_cache.raw_fds());
+        let members = [&capture.manifest, &capture.status_cache];
+        writes.parser = members.into_iter().flat_map(ContentWriter::raw_fds).collect();
         self.capture = Some(capture);
-        Ok(descriptors)
+        Ok(writes)
     }
 
     fn send(&mut self) -> Vec<StoreKeeper> {

@@ -75,8 +75,8 @@ impl Mark for () {
     fn read(_: &[u8]) -> Self {}
 }
 
-/// One record's key and place; ordered by key, then by place. Of one archive pair no two entries have
-/// the same place, so that a mark decides nothing.
+/// One record's key and place; ordered by key, then by place. Of one archive pair no two entries
+/// have the same place, so that a mark decides nothing.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Entry<M = ()> {
     pub(crate) key: Pubkey,

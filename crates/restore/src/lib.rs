@@ -1,6 +1,8 @@
-//! Archives to a verdict, and to rows.
+//! Archives to a verdict, to rows, and to a store.
 //!
 //! - [`verify`] says whether a full archive, or a full and an incremental one, hold together.
+//! - [`restore_into`] makes a base point of a store out of them, unless the verdict is bad;
+//!   [`Preflight`] says before what that will need.
 //! - [`LiveAccounts`] gives the newest version of every live account, for exports and epoch jobs.
 //! - [`Stats`] and [`diff`] say what the live accounts are, and which differ between two states.
 //! - [`read_archive`] and [`read_frames`] look into one archive without judging it.
@@ -13,7 +15,7 @@
 //!   [`Options::memory_bytes_max`]; what is more goes to nameless scratch files. Nothing else that
 //!   an archive decides goes beyond named bounds.
 //!
-//! What it does *not* do: write archives, keep anything on disk, print.
+//! What it does *not* do: write archives, print.
 
 mod account_facts;
 mod capture;

@@ -46,7 +46,7 @@ use crate::{
     first_look::ArchiveFacts,
     memory_plan::MemoryPlan,
     pass::{
-        Setup,
+        Setup, Writes,
         batch::{Batch, Place},
         slots::Worker,
         with_pipeline,
@@ -224,7 +224,7 @@ impl LiveAccounts {
             plan: tiles,
             placement,
             spills: &spills,
-            writes: Vec::new(),
+            writes: Writes::default(),
             unconfined: Some("visit"),
         };
         with_pipeline(&setup, feeds, progress, |pipeline| {

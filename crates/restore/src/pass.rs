@@ -35,7 +35,7 @@ use crate::{Error, Options};
 
 pub(crate) use self::{
     feed::Feed,
-    pipeline::{NoWorker, Pipeline, Setup, with_pipeline},
+    pipeline::{NoWorker, Pipeline, Setup, Writes, with_pipeline},
 };
 
 /// What was seen of the container once its end is reached.

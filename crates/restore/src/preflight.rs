@@ -1,7 +1,7 @@
 //! What a restore will need, as far as that can be known before it begins.
 //!
-//! What it does *not* do: promise anything. Archives say how large they are only when they are read,
-//! so that all but their compressed size is guessed from their first blocks.
+//! What it does *not* do: promise anything. Archives say how large they are only when they are
+//! read, so that all but their compressed size is guessed from their first blocks.
 
 use std::path::{Path, PathBuf};
 

@@ -18,7 +18,7 @@ use crate::{
     Error, Options,
     damage::Damage,
     pass::{
-        ContainerReport, Feed, NoWorker, Setup,
+        ContainerReport, Feed, NoWorker, Setup, Writes,
         slots::Slots,
         walk::{Records, Walk},
         with_pipeline,
@@ -64,7 +64,7 @@ pub fn read_archive(
         plan: &options.tiles,
         placement: &options.placement,
         spills: &[],
-        writes: Vec::new(),
+        writes: Writes::default(),
         unconfined: Some("parse"),
     };
     let feed = Feed::File { reader: Box::new(reader), used: false };

@@ -184,8 +184,8 @@ impl Choice for Corrections {
     }
 }
 
-/// Sums records by how often they must be added to the two views. One that is added to the pair's seemed
-/// to be replaced when it streamed by, so that it is kept now.
+/// Sums records by how often they must be added to the two views. One that is added to the pair's
+/// seemed to be replaced when it streamed by, so that it is kept now.
 pub(crate) struct CorrectionWorker<K: Keeper> {
     kernel: Kernel,
     pub(crate) keeper: K,

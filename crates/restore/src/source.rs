@@ -155,8 +155,8 @@ fn hop_over(file: &icecore_disk::File) -> Result<Option<Hops>, Error> {
 /// A block of a zstd frame has so many bytes of content, nearly always.
 const BLOCK_CONTENT_BYTES: u64 = 128 << 10;
 
-/// How many times more bytes archives have when they are unpacked, where that cannot be guessed from
-/// their blocks: those of validators have four times as many or so.
+/// How many times more bytes archives have when they are unpacked, where that cannot be guessed
+/// from their blocks: those of validators have four times as many or so.
 const UNPACKED_TIMES: u64 = 4;
 
 impl Source {

@@ -349,7 +349,8 @@ where
         self.judge(pair, lower, upper, judged, excluded)
     }
 
-    /// Settles versions; says whether all that count were kept. `late` was kept after it streamed by.
+    /// Settles versions; says whether all that count were kept. `late` was kept after it streamed
+    /// by.
     fn settle(
         &mut self,
         lower: &Looked<D::Mark>,

@@ -25,7 +25,7 @@ pub(crate) enum Attached {
     #[default]
     Nothing,
     /// Bytes are missing.
-    Writing(ExtentWriter),
+    Writing(Box<ExtentWriter>),
     /// It is complete.
     Done(Extent),
 }
@@ -46,7 +46,7 @@ impl OpenSlot {
             Attached::Nothing => {
                 let writer = self.shared.chain().writer()?.extent_writer(bytes)?;
                 self.shared.underway.note(self.id, writer.position().0);
-                writer
+                Box::new(writer)
             }
             Attached::Writing(writer) => writer,
             Attached::Done(_) => {

@@ -15,16 +15,31 @@
 use std::os::fd::RawFd;
 
 use icecore_journal::{BulkSession, BulkWriter, Digest, Extent};
-use icecore_types::{AccountRef, Hash, Pubkey, Slot};
+use icecore_types::{AccountRef, DATA_BYTES_MAX, Hash, Pubkey, Slot};
 
 use crate::{
     BaseFacts, BaseFit, Error, Locator, Origin, RecordSeed, SlotId, Store, Version,
+    record::HEADER_BYTES,
     run::{RunHeader, RunInfo, RunKind, RunStore, RunWriter},
 };
 
-/// Data segments that are made for one writer, at most. The last one takes up to 32 GiB, so that more
-/// can be written than was expected.
-const SEGMENTS_MAX: u64 = 48;
+/// Data segments of the usual size that are made for one writer, at most. All are made beforehand;
+/// each has two descriptors, and a filter of system calls that names them has 4096 instructions.
+const SEGMENTS_MAX: u64 = 24;
+
+/// The same for all writers together, so that they leave descriptors to others of the 1024 that a
+/// process usually has.
+const SEGMENTS_OF_ALL_MAX: u64 = 256;
+
+/// What a writer's last segment takes for sure: the journal lets it grow up to 32 GiB, with the list
+/// of digests of its extent, a 2048th of it.
+const LAST_SEGMENT_BYTES: u64 = 31 << 30;
+
+/// Segments of that size besides, at most: for 1.2 TB that one writer writes.
+const LAST_SEGMENTS_MAX: usize = 40;
+
+/// Bytes of the longest record that is restored.
+const RECORD_BYTES_MAX: u64 = HEADER_BYTES as u64 + DATA_BYTES_MAX;
 
 /// A restore under way.
 #[derive(Debug)]
@@ -56,6 +71,12 @@ impl Drop for RunFiles<'_> {
 #[derive(Debug)]
 pub struct RecordWriter {
     writer: BulkWriter,
+    /// What it takes for sure.
+    room_bytes: u64,
+    /// For what is more than that; each has one large segment.
+    spare: Vec<BulkWriter>,
+    /// Of the writers before.
+    extents: Vec<Extent>,
     seed: RecordSeed,
     slot: Slot,
 }
@@ -143,17 +164,23 @@ impl<'s> Restoring<'s> {
         self.store.kept_owners()
     }
 
-    /// Writers of records, for about so many bytes together.
+    /// Writers of records, for about so many bytes together. Each takes some times as much: nobody
+    /// knows who will get how many.
     ///
     /// # Errors
     /// What the disk said.
     pub fn writers(&self, count: usize, bytes: u64) -> Result<Vec<RecordWriter>, Error> {
-        // One more than is expected, since no two writers get the same.
-        let segments = bytes / count.max(1) as u64 / self.store.data_segment_bytes_max() + 2;
-        let segments = segments.min(SEGMENTS_MAX) as usize;
+        let plan = WriterPlan::of(count as u64, bytes, self.store.data_segment_bytes_max());
         let writer = |_| -> Result<RecordWriter, Error> {
-            let writer = self.session.writer(segments)?;
-            Ok(RecordWriter { writer, seed: self.run_store().seed, slot: self.slot })
+            let spare = (0..plan.spare).map(|_| self.session.writer(1));
+            Ok(RecordWriter {
+                writer: self.session.writer(plan.segments)?,
+                room_bytes: plan.room_bytes,
+                spare: spare.collect::<Result<_, _>>()?,
+                extents: Vec::new(),
+                seed: self.run_store().seed,
+                slot: self.slot,
+            })
         };
         (0..count).map(writer).collect()
     }
@@ -223,10 +250,38 @@ impl<'s> Restoring<'s> {
     }
 }
 
+/// What is made for one writer.
+#[derive(Debug, PartialEq, Eq)]
+struct WriterPlan {
+    /// Of the usual size; the last one can grow.
+    segments: usize,
+    /// What they take for sure.
+    room_bytes: u64,
+    /// Large segments besides.
+    spare: usize,
+}
+
+impl WriterPlan {
+    /// For each of `count` that write about so many bytes of records together.
+    fn of(count: u64, bytes: u64, segment_bytes_max: u64) -> Self {
+        let bytes = bytes / count.max(1);
+        let segments_max = (SEGMENTS_OF_ALL_MAX / count.max(1)).clamp(1, SEGMENTS_MAX);
+        // Behind what is expected another one, which can grow.
+        let segments = (bytes / segment_bytes_max + 2).min(segments_max);
+        // A record never lies in two segments.
+        let segment_bytes = segment_bytes_max.saturating_sub(RECORD_BYTES_MAX);
+        let room_bytes = (segments - 1) * segment_bytes + LAST_SEGMENT_BYTES;
+        let more_bytes = bytes.saturating_mul(2).saturating_sub(room_bytes);
+        let spare = more_bytes.div_ceil(LAST_SEGMENT_BYTES).min(LAST_SEGMENTS_MAX as u64);
+        Self { segments: segments as usize, room_bytes, spare: spare as usize }
+    }
+}
+
 impl RecordWriter {
     /// The descriptors that it writes to; none on a simulated disk.
-    pub fn raw_fds(&self) -> &[RawFd] {
-        self.writer.raw_fds()
+    pub fn raw_fds(&self) -> Vec<RawFd> {
+        let writers = [&self.writer].into_iter().chain(&self.spare);
+        writers.flat_map(BulkWriter::raw_fds).copied().collect()
     }
 
     /// Writes a record: the account as it counts for the restored slot, last written in another.
@@ -241,6 +296,7 @@ impl RecordWriter {
             account: *account,
         };
         let bytes = version.record_bytes();
+        self.make_room(bytes as u64)?;
         let space = self.writer.space(bytes)?;
         let place = (space.segment, space.offset);
         version.encode(self.seed, place, space.bytes);
@@ -248,19 +304,32 @@ impl RecordWriter {
         Ok(version.locator(place.0, place.1))
     }
 
+    /// Goes on with a spare writer when it may be that this one has no room.
+    fn make_room(&mut self, bytes: u64) -> Result<(), Error> {
+        if bytes > self.room_bytes
+            && let Some(next) = self.spare.pop()
+        {
+            self.extents.append(&mut self.writer.finish()?);
+            (self.writer, self.room_bytes) = (next, LAST_SEGMENT_BYTES);
+        }
+        self.room_bytes = self.room_bytes.saturating_sub(bytes);
+        Ok(())
+    }
+
     /// All records are written.
     ///
     /// # Errors
     /// What the disk said.
     pub fn finish(mut self) -> Result<Records, Error> {
-        Ok(Records { extents: self.writer.finish()? })
+        self.extents.append(&mut self.writer.finish()?);
+        Ok(Records { extents: self.extents })
     }
 }
 
 impl ContentWriter {
     /// The descriptors that it writes to; none on a simulated disk.
-    pub fn raw_fds(&self) -> &[RawFd] {
-        self.writer.raw_fds()
+    pub fn raw_fds(&self) -> Vec<RawFd> {
+        self.writer.raw_fds().to_vec()
     }
 
     /// Writes the next bytes.
@@ -284,5 +353,70 @@ impl ContentWriter {
             unreachable!("a writer of one segment makes one extent")
         };
         Ok(Content { extent })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{CreateOptions, Options};
+
+    #[test]
+    fn a_writer_whose_room_ends_goes_on_in_a_spare_segment() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("store");
+        let store = Store::create(path, &CreateOptions::default(), Options::default());
+        let store = store.expect("made");
+        let restoring = store.begin_restore(7).expect("begun");
+        let mut writers = restoring.writers(1, 0).expect("made");
+        let mut writer = writers.pop().expect("one");
+        writer.room_bytes = 100 << 10;
+        writer.spare = (0..2).map(|_| restoring.session.writer(1).expect("made")).collect();
+        let mut locators = Vec::new();
+        for number in 0..2000u32 {
+            let mut pubkey = Pubkey([3; 32]);
+            pubkey.0[..4].copy_from_slice(&number.to_le_bytes());
+            let account = AccountRef {
+                pubkey: &pubkey,
+                lamports: 1,
+                owner: &Pubkey([4; 32]),
+                executable: false,
+                rent_epoch: 0,
+                data: &[5; 100],
+            };
+            locators.push(writer.write(&account, 6).expect("written"));
+            if number == 1000 {
+                writer.room_bytes = 100 << 10;
+            }
+        }
+        let records = writer.finish().expect("finished");
+        assert_eq!(records.extents.len(), 3, "one of each writer");
+        for locator in &locators {
+            let holds = |extent: &&Extent| {
+                extent.segment == locator.segment()
+                    && (extent.offset..extent.offset + extent.bytes).contains(&locator.offset())
+            };
+            assert_eq!(records.extents.iter().filter(holds).count(), 1);
+        }
+        let distinct: std::collections::BTreeSet<_> = locators.iter().collect();
+        assert_eq!(distinct.len(), locators.len());
+    }
+
+    #[test]
+    fn writers_take_twice_what_is_expected_of_them_with_few_descriptors() {
+        let segment_bytes = 256 << 20;
+        for count in [1, 2, 8, 32] {
+            for bytes in [0, 1 << 20, 10 << 30, 100 << 30, 600 << 30] {
+                let plan = WriterPlan::of(count, bytes, segment_bytes);
+                let takes = plan.room_bytes + plan.spare as u64 * LAST_SEGMENT_BYTES;
+                assert!(count * takes >= 2 * bytes, "{count} with {bytes}: {plan:?}");
+                assert!(plan.segments >= 2, "{plan:?}");
+                assert!(plan.segments + plan.spare <= 64, "{plan:?}");
+                let all = count as usize * (plan.segments + plan.spare);
+                assert!(all <= 320, "{count} with {bytes}: {plan:?}");
+            }
+        }
+        assert_eq!(WriterPlan::of(2, 4 << 30, segment_bytes).spare, 0);
+        assert_eq!(WriterPlan::of(1, u64::MAX, segment_bytes).spare, LAST_SEGMENTS_MAX);
     }
 }

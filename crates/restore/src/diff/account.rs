@@ -67,11 +67,7 @@ pub struct AccountDiff {
 
 impl AccountDiff {
     /// Of the states before and after, which differ.
-    pub fn new(
-        pubkey: Pubkey,
-        before: Option<AccountState>,
-        after: Option<AccountState>,
-    ) -> Self {
+    pub fn new(pubkey: Pubkey, before: Option<AccountState>, after: Option<AccountState>) -> Self {
         let (change, fields) = match (&before, &after) {
             (Some(before), Some(after)) => (Change::Changed, changed_fields(before, after)),
             (Some(_), None) => (Change::Closed, Vec::new()),

@@ -1,15 +1,15 @@
 //! Rows of an index, made by several threads and put together in order.
 //!
-//! A thread makes *parts* of [`PART_ROWS`] rows by itself; only putting them behind each other waits
-//! for the parts before. Rows that are too few for a part are put behind the others one by one, so
-//! that an index of few rows is not made of pages that are hardly filled.
+//! A thread makes *parts* of [`PART_ROWS`] rows by itself, about a mebibyte each; only putting them
+//! behind each other goes by turns. Rows that are too few for a part are put behind the others one
+//! by one, so that an index of few rows is not made of pages that are hardly filled.
 
 use icecore_store::Locator;
 
 use super::in_order::Turn;
 use crate::Error;
 
-/// Rows of a part: about a mebibyte, so that those that wait for their turn take little memory.
+/// Rows of a part.
 const PART_ROWS: usize = 1 << 16;
 
 /// Rows that are too few for a part: some pages.
@@ -20,7 +20,7 @@ pub(crate) trait Index<const K: usize>: Sync {
     /// Rows that follow each other.
     type Part;
     /// The same, when all are there.
-    type Finished;
+    type Finished: Send;
     /// All rows.
     type Run: Send;
 
@@ -43,7 +43,7 @@ pub(crate) trait Index<const K: usize>: Sync {
 /// Rows of one piece of work, in order.
 pub(super) struct PartRows<'t, 'a, I: Index<K>, const K: usize> {
     index: &'a I,
-    turn: Turn<'t, I::Run>,
+    turn: Turn<'t, I::Run, Outcome<I, K>>,
     /// The first rows, as long as they are few.
     few: Vec<([u8; K], Locator)>,
     part: Option<I::Part>,
@@ -52,7 +52,7 @@ pub(super) struct PartRows<'t, 'a, I: Index<K>, const K: usize> {
 }
 
 impl<'t, 'a, I: Index<K>, const K: usize> PartRows<'t, 'a, I, K> {
-    pub(super) fn new(index: &'a I, turn: Turn<'t, I::Run>) -> Self {
+    pub(super) fn new(index: &'a I, turn: Turn<'t, I::Run, Outcome<I, K>>) -> Self {
         Self { index, turn, few: Vec::new(), part: None, rows: 0 }
     }
 
@@ -70,7 +70,8 @@ impl<'t, 'a, I: Index<K>, const K: usize> PartRows<'t, 'a, I, K> {
         if self.rows == PART_ROWS {
             let part = self.index.finish(self.part.take().expect("just seen"));
             self.rows = 0;
-            self.turn.with(|run| self.index.append(run, part))?;
+            let outcome = Outcome { part: Some(part), few: Vec::new() };
+            self.turn.give(outcome, |run, outcome| outcome.add_to(run, self.index))?;
         }
         Ok(())
     }
@@ -88,12 +89,22 @@ impl<'t, 'a, I: Index<K>, const K: usize> PartRows<'t, 'a, I, K> {
     /// There are no more rows.
     pub(super) fn finish(self) -> Result<(), Error> {
         let Self { index, turn, few, part, .. } = self;
-        let part = part.map(|part| index.finish(part));
-        turn.done(|run| {
-            if let Some(part) = part {
-                index.append(run, part)?;
-            }
-            few.iter().try_for_each(|(key, locator)| index.add(run, key, *locator))
-        })
+        let outcome = Outcome { part: part.map(|part| index.finish(part)), few };
+        turn.finish(outcome, |run, outcome| outcome.add_to(run, index))
+    }
+}
+
+/// Rows that are to be put behind others.
+pub(crate) struct Outcome<I: Index<K>, const K: usize> {
+    part: Option<I::Finished>,
+    few: Vec<([u8; K], Locator)>,
+}
+
+impl<I: Index<K>, const K: usize> Outcome<I, K> {
+    fn add_to(self, run: &mut I::Run, index: &I) -> Result<(), Error> {
+        if let Some(part) = self.part {
+            index.append(run, part)?;
+        }
+        self.few.iter().try_for_each(|(key, locator)| index.add(run, key, *locator))
     }
 }

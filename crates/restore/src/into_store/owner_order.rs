@@ -5,11 +5,11 @@
 //! 2. Threads that settle keys give the accounts of their bins here, by key. A full gathering is
 //!    dealt out by groups, which keeps that order, and written to a scratch file as a *piece*.
 //! 3. Group by group the pieces are read again, in the order of bins: so what comes is in the order
-//!    of keys. That is all there is to do for an owner with a group of its own, however many accounts
-//!    he has; in other groups rows are sorted by rank, stably. Groups, and parts of those of one
-//!    owner, are read side by side and written in order.
-//! 4. Owners without a number (see [`owners`](super::owners)) are sorted by themselves and merged in,
-//!    on one thread.
+//!    of keys. That is all there is to do for an owner with a group of its own, however many
+//!    accounts he has; in other groups rows are sorted by rank, stably. Groups, and parts of those
+//!    of one owner, are read side by side and written in order.
+//! 4. Owners without a number (see [`owners`](super::owners)) are sorted by themselves and merged
+//!    in, on one thread.
 //!
 //! Nothing is compared byte by byte where owners have numbers, and nothing depends on how keys or
 //! owners are distributed but the number of threads that have something to do.
@@ -36,7 +36,7 @@ use self::scatter::PieceReader;
 pub(super) use self::{ranks::Ranks, scatter::BinAccounts};
 use super::{
     in_order::InOrder,
-    index::{Index, PartRows},
+    index::{Index, Outcome, PartRows},
 };
 use crate::{
     Error,
@@ -197,7 +197,7 @@ struct Writing<'a, I: Index<64>> {
     next: AtomicUsize,
     others: Mutex<SortedReader<OfOther>>,
     index: &'a I,
-    run: InOrder<I::Run>,
+    run: InOrder<I::Run, Outcome<I, 64>>,
     progress: &'a Progress,
 }
 

@@ -8,9 +8,9 @@
 //! 2. The others are asked for together, once for each batch of records, of the [`Owners`] that all
 //!    tiles share.
 //!
-//! Memory: [`OWNERS_MAX`] owners at most, 40 bytes each, and 4 bytes each on every tile. Anybody can
-//! make accounts with owners that nobody else has: owners beyond the bound are all called [`OTHER`],
-//! and who wants to know them has to keep them by itself.
+//! Memory: [`OWNERS_MAX`] owners at most, 40 bytes each, and 4 bytes each on every tile. Anybody
+//! can make accounts with owners that nobody else has: owners beyond the bound are all called
+//! [`OTHER`], and who wants to know them has to keep them by itself.
 //!
 //! What it does *not* do: forget owners, or order them.
 

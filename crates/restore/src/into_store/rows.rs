@@ -1,5 +1,5 @@
-//! The records that count, as rows of a store's complete runs: by pubkey at once, by owner as far as
-//! they can be gathered (see [`OwnerOrder`]).
+//! The records that count, as rows of a store's complete runs: by pubkey at once, by owner as far
+//! as they can be gathered (see [`OwnerOrder`]).
 
 use std::{
     collections::HashMap,
@@ -10,7 +10,7 @@ use icecore_types::Pubkey;
 
 use super::{
     in_order::InOrder,
-    index::{Index, PartRows},
+    index::{Index, Outcome, PartRows},
     keeper::{OtherOwner, Stored},
     owner_order::{BinAccounts, OwnerOrder},
     owners::OTHER,
@@ -26,7 +26,7 @@ use crate::{
 /// Takes what counts.
 pub(crate) struct StoreRows<I: Index<32>> {
     pub(super) index: I,
-    pub(super) by_pubkey: InOrder<I::Run>,
+    pub(super) by_pubkey: InOrder<I::Run, Outcome<I, 32>>,
     /// If the store keeps the second order.
     pub(super) by_owner: Option<OwnerOrder>,
     pub(super) others: Others,

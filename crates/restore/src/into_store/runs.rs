@@ -1,4 +1,5 @@
-//! The complete runs of a store, as indexes of accounts that all count for its base slot (rule R20).
+//! The complete runs of a store, as indexes of accounts that all count for its base slot (rule
+//! R20).
 
 use icecore_store::{
     Locator, Restoring,

@@ -42,10 +42,23 @@ pub(crate) struct Setup<'a> {
     pub(crate) placement: &'a Placement,
     /// Files that workers, by number, may write, and that the parser may read.
     pub(crate) spills: &'a [Arc<SpillFile>],
-    /// Descriptors that parser and workers may write to besides.
-    pub(crate) writes: Vec<RawFd>,
+    /// What parser and workers may write to besides.
+    pub(crate) writes: Writes,
     /// Who runs code of the caller, and so cannot be closed in: `parse` or the workers' kind.
     pub(crate) unconfined: Option<&'static str>,
+}
+
+/// Descriptors that tiles may write to.
+#[derive(Debug, Default)]
+pub(crate) struct Writes {
+    pub(crate) parser: Vec<RawFd>,
+    /// Of each worker; none has any beyond the end.
+    pub(crate) workers: Vec<Vec<RawFd>>,
+}
+
+/// The policy, and writing to these.
+fn writing(policy: &Policy, descriptors: &[RawFd]) -> Policy {
+    descriptors.iter().fold(policy.clone(), |policy, descriptor| policy.write_at(*descriptor))
 }
 
 impl<'a> Setup<'a> {
@@ -64,7 +77,7 @@ impl<'a> Setup<'a> {
             plan: &options.tiles,
             placement: &options.placement,
             spills,
-            writes: Vec::new(),
+            writes: Writes::default(),
             unconfined: None,
         }
     }
@@ -113,9 +126,6 @@ pub(crate) fn with_pipeline<'env, R>(
             spilling = spilling.read_at(file).write_at(file);
         }
     }
-    for descriptor in &setup.writes {
-        spilling = spilling.write_at(*descriptor);
-    }
     let mut makers: Vec<(String, Maker<'env>)> = Vec::new();
     makers.push(("read:0".to_string(), {
         let slots = Arc::clone(&slots);
@@ -130,12 +140,13 @@ pub(crate) fn with_pipeline<'env, R>(
     }
     makers.push(("parse:0".to_string(), {
         let (slots, workers) = (Arc::clone(&slots), setup.workers);
-        let policy = spilling.clone();
+        let policy = writing(&spilling, &setup.writes.parser);
         maker(move || ParseTile::new(slots, progress, workers, policy))
     }));
     for number in 0..setup.workers {
         let slots = Arc::clone(&slots);
-        let policy = spilling.clone();
+        let own = setup.writes.workers.get(number).map_or(&[][..], Vec::as_slice);
+        let policy = writing(&spilling, own);
         let name = format!("{}:{number}", setup.worker_kind);
         makers.push((name, maker(move || WorkTile::new(slots, number, policy))));
     }

@@ -19,7 +19,9 @@ use tempfile::TempDir;
 
 use crate::{
     memory::hostile,
-    support::{Forms, append, archives_in, encode, shared, tiny, tiny_full, tiny_incremental},
+    support::{
+        Form, Forms, append, archives_in, encode, shared, tiny, tiny_full, tiny_incremental,
+    },
 };
 
 /// What is compared of an account, and the slot in which it was last written.
@@ -204,6 +206,30 @@ fn a_restored_store_holds_the_live_accounts_in_both_orders() {
             let bench = bench.reopen();
             assert_holds(&bench.view(), &expected);
         }
+    }
+}
+
+#[test]
+fn manifest_status_cache_and_verdict_are_kept_byte_for_byte() {
+    for incremental in [None, Some(tiny_incremental())] {
+        let last = incremental.clone().unwrap_or_else(tiny_full);
+        let form = Form::read(&last);
+        let member = |wanted: &dyn Fn(&str) -> bool| {
+            let found = form.members.iter().find(|member| wanted(&member.path));
+            found.expect("every archive has it").content.clone()
+        };
+        let slot = form.slot;
+        let manifest = member(&|path: &str| path == format!("snapshots/{slot}/{slot}"));
+        let status_cache = member(&|path: &str| path == "snapshots/status_cache");
+
+        let bench = Bench::new();
+        let restored = bench.restore(&tiny_full(), incremental.as_deref(), &options());
+        let base = restored.expect("restored").base;
+        let history = bench.store.history();
+        let extents = history.read(base.0).expect("read").extents();
+        let read = |extent| history.read_extent(extent, 0..extent.bytes).expect("read");
+        let kept: Vec<_> = extents[extents.len() - 3..].iter().map(read).collect();
+        assert!(kept == [manifest, status_cache, b"consistent".to_vec()]);
     }
 }
 

@@ -126,10 +126,10 @@ impl View {
             if counts && filter.can_pass(row.locator.class()) {
                 gathered.push((row.locator, row.slot));
             }
-            if gathered.len() == GATHERED_MAX {
-                if self.read_gathered(&mut gathered, wanted)?.is_break() {
-                    return Ok(ControlFlow::Break(()));
-                }
+            if gathered.len() == GATHERED_MAX
+                && self.read_gathered(&mut gathered, wanted)?.is_break()
+            {
+                return Ok(ControlFlow::Break(()));
             }
         }
         self.read_gathered(&mut gathered, wanted)

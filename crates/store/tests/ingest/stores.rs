@@ -160,7 +160,8 @@ fn check_store(store: &Store, mut model: Model) -> usize {
     let mut states = 0;
     for number in numbers {
         let ours = complete(store.slots_of(number));
-        let theirs = complete((&mut model).slots(number).expect("the model knows"));
+        let sink = &mut model;
+        let theirs = complete(sink.slots(number).expect("the model knows"));
         let what = |facts: &SlotFacts| (facts.bank_hash, facts.state);
         let (ours_told, theirs_told): (Vec<_>, Vec<_>) =
             (ours.iter().map(what).collect(), theirs.iter().map(what).collect());

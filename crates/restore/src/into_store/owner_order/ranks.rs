@@ -84,7 +84,8 @@ impl Ranks {
         &self.groups
     }
 
-    /// What is to be done, in order, with so many pieces. Those of one owner can be read part by part.
+    /// What is to be done, in order, with so many pieces. Those of one owner can be read part by
+    /// part.
     pub(super) fn tasks(&self, pieces: usize) -> Vec<Task> {
         let mut tasks = Vec::new();
         for (group, ranks) in self.groups.iter().enumerate() {
