@@ -7,7 +7,7 @@ use ::loom::{model::Builder, sync::atomic::AtomicU64, thread};
 use icecore_disk::ProcessIdentity;
 
 use super::*;
-use crate::layer::{Ordering, Page, WORDS, Word};
+use crate::layer::{Ordering, Page, WORDS};
 
 /// Switches between threads at points of no need, per schedule. Two are enough to break any of the
 /// orders that the page relies on.
