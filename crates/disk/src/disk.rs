@@ -19,7 +19,7 @@ use std::{
     sync::{Arc, atomic::AtomicU64},
 };
 
-use crate::{Error, FolderEntry, Mapping, Publish, aligned::assert_direct};
+use crate::{Error, FolderEntry, GrowingMapping, Mapping, Publish, aligned::assert_direct};
 
 /// Bytes of a [`SharedPage`].
 pub const SHARED_PAGE_BYTES: usize = 4096;
@@ -151,6 +151,11 @@ pub trait DiskFile: fmt::Debug + Send + Sync {
     /// Maps the whole file as it is now. Only for files that nobody changes or truncates any more:
     /// see [`Mapping`].
     fn map(&self) -> Result<Mapping, Error>;
+
+    /// Maps a file that is still appended to, up to `bytes_max`; `None` where files are not mapped.
+    fn map_growing(&self, _bytes_max: usize) -> Result<Option<GrowingMapping>, Error> {
+        Ok(None)
+    }
 }
 
 /// A page of memory that processes share, kept in a file.

@@ -11,7 +11,7 @@
 
 use std::{
     fmt, fs, io,
-    ops::Deref,
+    ops::{Deref, Range},
     ptr::{self, NonNull},
     slice,
     sync::Arc,
@@ -100,7 +100,7 @@ pub(crate) struct Region {
 }
 
 impl Region {
-    /// Maps the first `bytes` of a file that is at least that long.
+    /// Maps the first `bytes` of a file. What lies behind its end must not be touched.
     pub(crate) fn map(file: &fs::File, bytes: usize, access: Access) -> io::Result<Self> {
         let protection = match access {
             Access::Read => ProtFlags::READ,
@@ -123,7 +123,18 @@ impl Region {
         unsafe { slice::from_raw_parts(self.base.as_ptr(), self.bytes) }
     }
 
-    fn advise_random(&self) {
+    /// Bytes of it, while all of it may reach beyond its file.
+    pub(crate) fn part(&self, range: Range<usize>) -> Option<&[u8]> {
+        let length = range.end.checked_sub(range.start)?;
+        if range.end > self.bytes {
+            return None;
+        }
+        // SAFETY: the part lies in the region, which is mapped and readable until `self` is dropped.
+        // Whoever asks knows that the file reaches there and that nobody changes these bytes.
+        Some(unsafe { slice::from_raw_parts(self.base.as_ptr().add(range.start), length) })
+    }
+
+    pub(crate) fn advise_random(&self) {
         // SAFETY: the range is the mapped region, and this advice changes no content.
         let advised = unsafe { madvise(self.base.as_ptr().cast(), self.bytes, Advice::Random) };
         // A hint: a kernel that does not take it reads more than is needed.

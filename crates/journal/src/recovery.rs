@@ -167,6 +167,11 @@ pub(crate) fn recover(
             rewritten_events: report.rewritten_events,
         });
     }
+    for (sequence, extent) in &tail.extents {
+        if (proven_end..end.sequence).contains(sequence) {
+            extents::recovery::write_again(&**disk, folder, manifest, extent)?;
+        }
+    }
     let segment = reader.rewrite(&tail, manifest, proven_end, epoch)?;
     let offset = next_block(segment.table().bytes);
     extents::recovery::take_over(&**disk, folder, manifest)?;

@@ -16,6 +16,7 @@ pub mod ingest;
 mod keeper;
 mod leases;
 mod locator;
+mod looking_up;
 mod merging;
 mod open;
 mod open_slot;

@@ -1,8 +1,8 @@
 //! A slot that is being written.
 //!
 //! 1. Accounts are gathered ([`BATCH_ACCOUNTS`] of them, or [`BATCH_BYTES`]).
-//! 2. A full batch is looked up: the previous version of each along the fork, all at once (rule R22).
-//!    It goes out of the totals, the new version goes in, and the record is laid out.
+//! 2. A full batch is looked up (see `looking_up`): the previous version of each along the fork goes out
+//!    of the totals, the new version goes in, and the record is laid out.
 //! 3. When enough records are laid out ([`EXTENT_BYTES`]) they become an extent: only now their places,
 //!    and so their checksums, are known.
 //! 4. The commit adopts the extents (see `commit`). A slot that is dropped before is dead: its extents
@@ -18,13 +18,14 @@
 use std::{collections::HashMap, sync::Arc};
 
 use icecore_journal::{Batch, EventRef, Extent};
-use icecore_types::{Account, AccountRef, DATA_BYTES_MAX, LatticeHash, Pubkey, Slot};
+use icecore_types::{Account, AccountRef, DATA_BYTES_MAX, Pubkey, Slot};
 
 use crate::{
     Error, SlotId,
     attachment::Attached,
     bank::{SlotStatement, StateTotals},
     events::{Begun, encoded, kind, new_event, stream},
+    looking_up::{Previous, Sums, Waiting, look_up},
     record::{Origin, Version, seal, stated_bytes},
     shared::Shared,
     sight::Sight,
@@ -33,20 +34,13 @@ use crate::{
 };
 
 /// Accounts that are looked up together.
-pub(crate) const BATCH_ACCOUNTS: usize = 256;
+pub(crate) const BATCH_ACCOUNTS: usize = 1024;
 
 /// Bytes of data that are gathered before.
 pub(crate) const BATCH_BYTES: usize = 512 << 10;
 
 /// Bytes of an extent, about: one account more can be in it.
 pub(crate) const EXTENT_BYTES: usize = 1 << 20;
-
-/// An account that waits for its batch.
-#[derive(Debug)]
-struct Waiting {
-    pubkey: Pubkey,
-    account: Account,
-}
 
 /// Where an account of the slot is.
 #[derive(Debug, Clone, Copy)]
@@ -80,62 +74,6 @@ pub struct OpenSlot {
     pub(crate) attached: [Attached; 2],
     pub(crate) sums: Sums,
     pub(crate) has_ended: bool,
-}
-
-/// What a slot changes in the totals.
-#[derive(Debug, Default)]
-pub(crate) struct Sums {
-    added: LatticeHash,
-    removed: LatticeHash,
-    lamports_added: u128,
-    lamports_removed: u128,
-    accounts_added: u64,
-    accounts_removed: u64,
-    data_added: u64,
-    data_removed: u64,
-}
-
-impl Sums {
-    fn add(&mut self, account: &AccountRef<'_>) {
-        if !account.is_tombstone() {
-            self.lamports_added += u128::from(account.lamports);
-            self.accounts_added += 1;
-            self.data_added += account.data.len() as u64;
-        }
-    }
-
-    fn remove(&mut self, account: &AccountRef<'_>) {
-        if !account.is_tombstone() {
-            self.lamports_removed += u128::from(account.lamports);
-            self.accounts_removed += 1;
-            self.data_removed += account.data.len() as u64;
-        }
-    }
-
-    /// The totals behind the slot, with what is left out as it was; `None` when lamports leave the
-    /// range of 64 bits.
-    pub(crate) fn after(&self, before: &StateTotals) -> (StateTotals, Option<u64>) {
-        let mut after = before.clone();
-        after.lattice.mix_in(&self.added);
-        after.lattice.mix_out(&self.removed);
-        let lamports = (u128::from(before.capitalization) + self.lamports_added)
-            .checked_sub(self.lamports_removed)
-            .and_then(|lamports| u64::try_from(lamports).ok());
-        after.capitalization = lamports.unwrap_or(0);
-        after.num_accounts =
-            (before.num_accounts + self.accounts_added).saturating_sub(self.accounts_removed);
-        after.total_data_len =
-            (before.total_data_len + self.data_added).saturating_sub(self.data_removed);
-        (after, lamports)
-    }
-}
-
-/// What a lookup says of the version before.
-#[derive(Debug, Clone, Copy, Default)]
-struct Previous {
-    slot: Option<Slot>,
-    /// Of a live version.
-    owner: Option<Pubkey>,
 }
 
 impl Shared {
@@ -297,42 +235,21 @@ impl OpenSlot {
         let waiting = std::mem::take(&mut self.waiting);
         self.waiting_bytes = 0;
         let shared = Arc::clone(&self.shared);
-        let keys: Vec<Pubkey> = waiting.iter().map(|waiting| waiting.pubkey).collect();
-        let mut previous = vec![Previous::default(); keys.len()];
-        let mut removed = shared.summers.lend();
-        let sums = &mut self.sums;
-        self.sight.find_many(&shared, &keys, |place, slot, _, version| {
-            let account = &version.account;
-            removed.add(std::slice::from_ref(account));
-            sums.remove(account);
-            let owner = (!account.is_tombstone()).then_some(*account.owner);
-            previous[place] = Previous { slot: Some(slot), owner };
-        })?;
-        self.sums.removed.mix_in(&removed.finish());
-        shared.summers.give_back(removed);
-        let mut added = shared.summers.lend();
-        let kept_owners = &shared.kept_owners;
-        for (Waiting { pubkey, account }, previous) in waiting.iter().zip(&previous) {
-            let mut account = account.borrowed(pubkey);
-            if !kept_owners.is_empty() && !kept_owners.contains(account.owner) {
-                if previous.owner.is_none() {
-                    // It was not kept before, and is not now.
+        for part in look_up(&shared, &self.sight, &waiting)? {
+            self.sums.mix_in(&part.sums);
+            for (Waiting { pubkey, account }, previous) in part.accounts.iter().zip(&part.previous)
+            {
+                let Some(account) = shared.kept(account.borrowed(pubkey), previous) else {
                     self.written.insert(*pubkey, Written::LeftOut);
                     continue;
+                };
+                self.written.insert(*pubkey, Written::LaidOut(self.versions.len()));
+                self.lay_out(&account, previous);
+                if self.laid_out.len() >= EXTENT_BYTES {
+                    self.write_extent()?;
                 }
-                // It leaves what is kept: for this store that is as good as closed.
-                account = AccountRef { lamports: 0, data: &[], executable: false, ..account };
-            }
-            added.add(std::slice::from_ref(&account));
-            self.sums.add(&account);
-            self.written.insert(*pubkey, Written::LaidOut(self.versions.len()));
-            self.lay_out(&account, previous);
-            if self.laid_out.len() >= EXTENT_BYTES {
-                self.write_extent()?;
             }
         }
-        self.sums.added.mix_in(&added.finish());
-        shared.summers.give_back(added);
         Ok(())
     }
 

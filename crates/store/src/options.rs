@@ -45,6 +45,8 @@ pub struct Options {
     pub tail_bytes_max: u64,
     /// What of the past is kept.
     pub retention: Retention,
+    /// Threads that look up and hash what one slot writes.
+    pub threads: usize,
     /// Whether a thread flushes, merges and compacts. Without it the caller calls
     /// [`Store::tend`](crate::Store::tend).
     pub background: bool,
@@ -63,6 +65,7 @@ impl Default for Options {
             flush_versions: 1 << 19,
             tail_bytes_max: 256 << 20,
             retention: Retention::Everything,
+            threads: std::thread::available_parallelism().map_or(1, |cores| cores.get().min(8)),
             background: true,
             lease: Duration::from_secs(3600),
         }

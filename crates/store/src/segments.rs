@@ -26,6 +26,23 @@ const PART: usize = 1 << 12;
 
 type Entry = OnceLock<Arc<DataSegmentBytes>>;
 
+/// Bytes of a record that are fetched ahead at most; the processor goes on by itself.
+const PREFETCHED_BYTES_MAX: usize = 1024;
+
+const CACHE_LINE_BYTES: usize = 64;
+
+/// Fetches the lines of a mapped record side by side: its length is in the first, but about known
+/// from its class.
+fn prefetch_record(bytes: &DataSegmentBytes, locator: Locator) {
+    if !bytes.is_mapped() {
+        return;
+    }
+    let wanted = fetch_bytes(locator.class()).min(PREFETCHED_BYTES_MAX);
+    if let Ok(Cow::Borrowed(record)) = bytes.get(locator.offset(), wanted) {
+        record.chunks(CACHE_LINE_BYTES).for_each(icecore_disk::prefetch);
+    }
+}
+
 /// The table.
 pub(crate) struct Segments {
     parts: Box<[OnceLock<Box<[Entry]>>]>,
@@ -84,12 +101,7 @@ impl Segments {
 
     /// Says that a record will be read soon.
     pub(crate) fn prefetch(&self, history: &History, locator: Locator) -> Result<(), Error> {
-        let bytes = self.open(history, locator.segment())?;
-        if let Some(Cow::Borrowed(header)) =
-            bytes.is_sealed().then(|| bytes.get(locator.offset(), HEADER_BYTES)).transpose()?
-        {
-            icecore_disk::prefetch(header);
-        }
+        prefetch_record(self.open(history, locator.segment())?, locator);
         Ok(())
     }
 
@@ -116,7 +128,7 @@ impl Segments {
                 RecordFault::Fields => "a record has fields without a meaning",
             },
         };
-        if !bytes.is_sealed() {
+        if !bytes.is_mapped() {
             // Each read is a system call: what the class bounds is fetched at once. It can be less
             // than the record of a departure, and reach behind the end.
             let bound = bytes.get(offset, fetch_bytes(locator.class())).unwrap_or_default();
@@ -124,6 +136,7 @@ impl Segments {
                 return Ok(read(&version));
             }
         }
+        prefetch_record(bytes, locator);
         let header = bytes.get(offset, HEADER_BYTES)?;
         let length = stated_bytes(&header).ok_or_else(|| fault(RecordFault::Checksum))?;
         let record = bytes.get(offset, length)?;

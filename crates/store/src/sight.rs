@@ -63,6 +63,7 @@ impl Sight {
             return self.read(shared, slot, version, read).map(Some);
         }
         let sought = shared.identity.seek(&key.0);
+        self.pairs().for_each(|pair| pair.by_pubkey.prefetch_filter(&sought));
         for pair in self.pairs() {
             if let Some(found) = pair.by_pubkey.newest_at(&sought, self.final_slot)? {
                 return self.confirm(shared, &sought, pair, found, read);

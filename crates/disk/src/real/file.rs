@@ -14,7 +14,7 @@ use std::{
         unix::fs::{FileExt, OpenOptionsExt},
     },
     path::{Path, PathBuf},
-    sync::OnceLock,
+    sync::{Arc, OnceLock},
 };
 
 use rustix::{
@@ -23,7 +23,7 @@ use rustix::{
 };
 
 use super::network::is_on_network;
-use crate::{Access, DiskFile, Error, Mapping, aligned::assert_direct, file::fill};
+use crate::{Access, DiskFile, Error, GrowingMapping, Mapping, aligned::assert_direct, file::fill};
 
 /// Largest file that is copied where it cannot be mapped.
 const COPY_BYTES_MAX: u64 = 256 << 20;
@@ -161,6 +161,15 @@ impl DiskFile for RealFile {
         let count = self.read_at(0, &mut content)?;
         content.truncate(count);
         Ok(Mapping::from_vec(content))
+    }
+
+    fn map_growing(&self, bytes_max: usize) -> Result<Option<GrowingMapping>, Error> {
+        let failed = |source| Error::new(&self.path, "map", source);
+        if is_on_network(&self.file).map_err(failed)? {
+            return Ok(None);
+        }
+        let file = self.file.try_clone().map_err(failed)?;
+        GrowingMapping::of_file(Arc::new(file), bytes_max).map(Some).map_err(failed)
     }
 }
 

@@ -4,6 +4,8 @@
 //! - A segment that was open, and one under an id that was given out, becomes a sealed one with the
 //!   bytes that it has. It is synced first: events may have adopted extents that are readable and
 //!   not on the medium (rule R7). What nobody adopted in it is garbage.
+//! - Syncing alone is not enough after a sync that failed: the kernel may hold pages that it calls
+//!   clean and never wrote. What has to be on the medium is written again, byte for byte, first.
 //! - Files of unfinished bulk sessions stay as they are: the journal decides on them when it is open
 //!   (see `bulk`).
 //!
@@ -11,13 +13,14 @@
 
 use std::path::Path;
 
-use icecore_disk::{Access, Disk, FolderEntry};
+use icecore_disk::{Access, Disk, DiskFile, FolderEntry};
 
 use crate::{
     Digest, Error, Extent, StoreId,
     extent_digest::ExtentHasher,
-    extents::{DIGEST_BYTES, Layout, room::list},
+    extents::{DIGEST_BYTES, EXTENT_ALIGNMENT, Layout, room::list},
     format::{
+        BLOCK_BYTES,
         manifest::{DataSegment, Manifest},
         segment_header::{Content, SEGMENT_HEADER_BYTES, SegmentHeader},
     },
@@ -26,6 +29,9 @@ use crate::{
 
 /// Bytes read at a time.
 const READ_BYTES: usize = 1 << 20;
+
+/// What a segment is lengthened by so that its length is sure to be synced.
+const LENGTHENING: [u8; EXTENT_ALIGNMENT as usize] = [0; _];
 
 /// Whether an extent is there, and it and its list of digests are what its event says.
 pub(crate) fn is_sound(disk: &dyn Disk, folder: &Path, extent: &Extent) -> Result<bool, Error> {
@@ -112,6 +118,52 @@ pub(crate) fn session_of(
     })
 }
 
+/// Writes an extent again where it lies, for who syncs it then, unless the manifest says that its
+/// segment is sealed and so on the medium.
+pub(crate) fn write_again(
+    disk: &dyn Disk,
+    folder: &Path,
+    manifest: &Manifest,
+    extent: &Extent,
+) -> Result<(), Error> {
+    let is_sealed = |segment: &DataSegment| segment.id == extent.segment && segment.is_sealed;
+    let Some(layout) = Layout::of(extent.offset, extent.bytes) else { return Ok(()) };
+    if manifest.data.iter().any(is_sealed) {
+        return Ok(());
+    }
+    let file = disk.open(&data_path(folder, extent.segment), Access::ReadWrite)?;
+    copy_in_place(&*file, layout.start, layout.end)
+}
+
+fn copy_in_place(file: &dyn DiskFile, start: u64, end: u64) -> Result<(), Error> {
+    let mut buffer = vec![0; READ_BYTES];
+    let mut at = start;
+    while at < end {
+        let wanted = buffer.len().min(usize::try_from(end - at).unwrap_or(usize::MAX));
+        let read = file.read_at(at, &mut buffer[..wanted])?;
+        if read == 0 {
+            break;
+        }
+        file.write_at(at, &buffer[..read])?;
+        at += read as u64;
+    }
+    Ok(())
+}
+
+/// Makes a segment's header and its length last; returns how many bytes can be counted on.
+fn lasting_bytes(file: &dyn DiskFile) -> Result<u64, Error> {
+    let bytes = file.bytes()?;
+    // Without a whole header there is no extent; zeros behind a part of it could make it whole.
+    let has_extents = bytes > BLOCK_BYTES;
+    if has_extents {
+        copy_in_place(file, 0, BLOCK_BYTES)?;
+        // A length, too, can be known to the kernel alone: one that is written now is not.
+        file.write_at(bytes, &LENGTHENING)?;
+    }
+    file.sync()?;
+    Ok(if has_extents { bytes + LENGTHENING.len() as u64 } else { 0 })
+}
+
 /// Makes sealed segments of what was open when the last writer ended.
 pub(crate) fn take_over(
     disk: &dyn Disk,
@@ -133,8 +185,7 @@ pub(crate) fn take_over(
         if manifest.sessions.iter().any(|unfinished| unfinished.id == session) {
             continue;
         }
-        file.sync()?;
-        let bytes = file.bytes()?;
+        let bytes = lasting_bytes(&*file)?;
         has_new_names = true;
         list(
             manifest,

@@ -1,7 +1,7 @@
 //! The bytes of data segments, for callers whose records carry checks of their own.
 //!
 //! - [`DataSegmentBytes`] is one open segment. Whoever holds it reads without any lock: a sealed
-//!   segment is mapped, another one is read by position.
+//!   segment is mapped, and so is another one as far as it was written.
 //! - A segment that was rewritten can be opened until its file is removed; from then on the answer is
 //!   [`Error::SegmentGone`], and the caller looks up again where its records are. Who has it open
 //!   keeps what it has.
@@ -11,7 +11,7 @@
 
 use std::{borrow::Cow, fmt, path::PathBuf, sync::Arc};
 
-use icecore_disk::{Access, DiskFile, Mapping};
+use icecore_disk::{Access, DiskFile, GrowingMapping, Mapping};
 
 use crate::{
     Error, Journal,
@@ -42,8 +42,13 @@ pub struct DataSegmentBytes {
 
 enum Content {
     Mapped(Mapping),
+    /// Of one that is written to: what was written before it is asked for is mapped.
+    Growing(GrowingMapping, Arc<dyn DiskFile>),
     Positioned(Arc<dyn DiskFile>),
 }
+
+/// How much of a segment that is written to is mapped; what lies behind is read by position.
+const GROWING_BYTES_MAX: usize = 1 << 30;
 
 impl History {
     /// Opens a data segment, of any state, for reads at random places.
@@ -85,7 +90,12 @@ impl DataSegmentBytes {
         let path = data_path(&history.folder, id);
         let file = history.disk.open(&path, Access::Read)?;
         let Some(bytes) = listed.bytes_of(id) else {
-            return Ok(Self { id, path, content: Content::Positioned(file), is_sealed: false });
+            // It only grows while this process lives, and records are asked for when they are written.
+            let content = match file.map_growing(GROWING_BYTES_MAX) {
+                Ok(Some(growing)) => Content::Growing(growing, file),
+                Ok(None) | Err(_) => Content::Positioned(file),
+            };
+            return Ok(Self { id, path, content, is_sealed: false });
         };
         if file.bytes()? < bytes {
             let what = "a data segment is shorter than the manifest says";
@@ -112,10 +122,15 @@ impl DataSegmentBytes {
         &self.path
     }
 
-    /// Whether it was sealed when it was opened. One that was not can be opened again when it is, to
-    /// be read without system calls.
+    /// Whether it was sealed when it was opened. One that was not can be opened again when it is: then
+    /// it needs no descriptor, and no system call however long it is.
     pub fn is_sealed(&self) -> bool {
         self.is_sealed
+    }
+
+    /// Whether it is read as memory, without system calls for each read.
+    pub fn is_mapped(&self) -> bool {
+        !matches!(self.content, Content::Positioned(_))
     }
 
     /// Bytes of the segment, unchecked.
@@ -131,6 +146,14 @@ impl DataSegmentBytes {
                 let found = range.and_then(|range| mapping.get(range));
                 found.map(Cow::Borrowed).ok_or_else(|| ends_within(&self.path, offset))
             }
+            Content::Growing(growing, file) => {
+                let start = usize::try_from(offset).ok();
+                let end = start.and_then(|start| start.checked_add(bytes));
+                match start.zip(end).and_then(|(start, end)| growing.get(start..end)) {
+                    Some(found) => Ok(Cow::Borrowed(found)),
+                    None => read_positioned(&**file, &self.path, offset, bytes).map(Cow::Owned),
+                }
+            }
             Content::Positioned(file) => {
                 read_positioned(&**file, &self.path, offset, bytes).map(Cow::Owned)
             }
@@ -143,7 +166,7 @@ impl fmt::Debug for DataSegmentBytes {
         formatter
             .debug_struct("DataSegmentBytes")
             .field("id", &self.id)
-            .field("is_mapped", &matches!(self.content, Content::Mapped(_)))
+            .field("is_mapped", &self.is_mapped())
             .finish_non_exhaustive()
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use icecore_disk::{Disk, Fault, FaultKind, FaultPoint, SimulatedDisk};
 use icecore_journal::{
-    AppendOptions, Batch, CreateOptions, Error, Extent, Journal, NewEvent, Options,
+    AppendOptions, Batch, CreateOptions, Durability, Error, Extent, Journal, NewEvent, Options,
 };
 
 use super::{FOLDER, adopting, append, content, create, data_files, open, options};
@@ -214,4 +214,38 @@ fn a_session_left_on_a_full_disk_is_aborted_with_the_reserve() {
         assert!(!has_reserve(&machine), "{space}");
         drop(journal);
     }
+}
+
+/// A sync fails and the process ends. What it had written can still be read, and the kernel calls it
+/// clean: the next open must not take syncing it for enough.
+#[test]
+fn what_a_failed_sync_left_readable_is_on_the_medium_after_the_next_open() {
+    let mut readable = 0;
+    for seed in 0..40 {
+        let disk = SimulatedDisk::new(seed);
+        let (journal, mut kept) = (create(&disk), Vec::new());
+        let whole = content(seed, 100_000);
+        let extent = journal.write_extent(&whole).expect("written");
+        let unsynced =
+            AppendOptions { durability: Durability::Written, ..AppendOptions::default() };
+        let receipt = journal.append(&adopting(&[extent]), &unsynced).expect("written");
+        disk.add_fault(Fault {
+            point: FaultPoint::Path { part: "data-".into(), passed: 0 },
+            kind: FaultKind::SyncFails,
+        });
+        journal.sync().expect_err("the sync fails");
+        drop(journal);
+        let disk = disk.kill();
+        let journal = open(&disk);
+        if journal.end() > receipt.first_sequence {
+            kept.push((receipt.first_sequence, extent, whole));
+            readable += 1;
+        }
+        check(&journal, &kept);
+        // What somebody has seen after the recovery survives a loss of power.
+        for loss in 0..4 {
+            check(&open(&disk.power_loss(loss)), &kept);
+        }
+    }
+    assert!((5..35).contains(&readable), "{readable}");
 }

@@ -154,7 +154,7 @@ impl<const K: usize> Run<K> {
         Ok(spot.is_in(&self.block(self.layout.first_filter + block)?[at..]))
     }
 
-    fn prefetch_filter(&self, sought: &Sought<'_, K>) {
+    pub(crate) fn prefetch_filter(&self, sought: &Sought<'_, K>) {
         if self.counts.buckets > 0 {
             let (block, at) = place_of(Spot::of(sought.hash, self.counts.buckets).bucket);
             prefetch(&self.unchecked(self.layout.first_filter + block)[at..]);
