@@ -2,10 +2,12 @@
 //!
 //! The store is made of generated accounts when there is none in the folder: a base point, and slots
 //! on it, flushed [`WINDOWS`] times, so that there are as many windows as the issue of the past asks
-//! for. Figures are of a warm page cache: every page that is asked for was asked for before.
+//! for. Figures are of a warm page cache: every page that is asked for was asked for before. With
+//! `--cold` nothing is in memory (see `cold`).
 //!
 //! What it does *not* do: restore archives (`restore`), or commit slots of a feed (`ingest`).
 
+mod cold;
 mod fill;
 
 use std::{
@@ -38,6 +40,14 @@ pub(crate) struct Arguments {
     /// Windows of a store that is made
     #[arg(long, default_value_t = 8)]
     windows: u64,
+    /// Nothing is in memory; the kernel is told to forget what it has, which takes its superuser
+    #[arg(long)]
+    cold: bool,
+}
+
+/// Nothing is done beside what is measured.
+fn quiet() -> Options {
+    Options { background: false, ..Options::default() }
 }
 
 /// Measures and prints.
@@ -45,8 +55,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     if !arguments.folder.join("journal").exists() {
         fill::fill(&arguments.folder, arguments.accounts, arguments.windows)?;
     }
+    if arguments.cold {
+        return cold::run(&arguments.folder);
+    }
     let opening = Stopwatch::start();
-    let store = Store::open(&arguments.folder, Options::default())?;
+    let store = Store::open(&arguments.folder, quiet())?;
     println!("open                 {:>10.1} ms", opening.seconds() * 1e3);
     let root = store.view(At::Root)?;
     let accounts = root.totals()?.num_accounts;
@@ -76,7 +89,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     drop((root, middle));
     store.close()?;
     let opening = Stopwatch::start();
-    let store = Store::open(&arguments.folder, Options::default())?;
+    let store = Store::open(&arguments.folder, quiet())?;
     println!("open, clean          {:>10.1} ms", opening.seconds() * 1e3);
     drop(store);
     println!(

@@ -40,7 +40,7 @@ pub use file::{File, StandardInput};
 pub use folder::{FolderEntry, absolute, exists, is_folder, list};
 pub use machine::{Machine, machine, try_direct_reads};
 pub use growing::GrowingMapping;
-pub use mapping::{Mapping, prefetch};
+pub use mapping::{Mapping, is_resident, prefetch, will_need};
 pub use output::{Output, Publish};
 pub use process::{MemoryUse, memory_use, memory_use_of_family};
 pub use real::RealDisk;

@@ -92,6 +92,34 @@ pub fn prefetch(bytes: &[u8]) {
     let _ = bytes;
 }
 
+/// Bytes of a page of memory at least; a mask that is too fine does no harm.
+const PAGE_BYTES: usize = 4096;
+
+/// Whether the first byte can be read without waiting for a disk, as far as the kernel tells. It can
+/// be otherwise a moment later.
+pub fn is_resident(bytes: &[u8]) -> bool {
+    if bytes.is_empty() {
+        return true;
+    }
+    let page = bytes.as_ptr().map_addr(|address| address & !(PAGE_BYTES - 1));
+    let mut state = 0u8;
+    // SAFETY: the call accesses no memory but `state`, which has room for the one page asked for.
+    let result = unsafe { libc::mincore(page.cast_mut().cast(), 1, &raw mut state) };
+    // Where the kernel does not tell, nothing is gained by asking it to fetch.
+    result != 0 || state & 1 != 0
+}
+
+/// Asks the kernel to fetch mapped bytes that will be read soon, all of them side by side. A hint:
+/// nothing waits for it.
+pub fn will_need(bytes: &[u8]) {
+    let first = bytes.as_ptr().map_addr(|address| address & !(PAGE_BYTES - 1));
+    let length = bytes.len() + (bytes.as_ptr().addr() - first.addr());
+    // SAFETY: this advice changes no content, and the range is within the pages of `bytes`.
+    let advised = unsafe { madvise(first.cast_mut().cast(), length, Advice::WillNeed) };
+    // Memory that is no file's is refused; it is there already.
+    let _ = advised;
+}
+
 /// Memory that is shared with a file; unmapped when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Region {
@@ -186,6 +214,19 @@ mod tests {
         prefetch(&bytes);
         prefetch(&bytes[3..]);
         assert_eq!(bytes, [1, 2, 3]);
+    }
+
+    #[test]
+    fn what_was_just_written_is_resident_and_hints_change_nothing() {
+        let content = vec![7; 3 * PAGE_BYTES];
+        let mapping = Mapping::of_file(&file(&content), content.len()).expect("mapped");
+        for range in [0..0, 0..1, 5000..9000, 0..content.len()] {
+            will_need(&mapping[range.clone()]);
+            assert!(is_resident(&mapping[range]));
+        }
+        will_need(&[1, 2, 3]);
+        assert!(is_resident(&[1, 2, 3]) && is_resident(&[]));
+        assert_eq!(mapping[..], content);
     }
 
     #[test]

@@ -31,16 +31,29 @@ const PREFETCHED_BYTES_MAX: usize = 1024;
 
 const CACHE_LINE_BYTES: usize = 64;
 
+/// Records before and behind each other are fetched from the disk together when they are no farther
+/// apart: reading so much takes as long as reading at another place.
+const APART_BYTES_MAX: u64 = 64 << 10;
+
+/// Of records that are to be read together so many are looked at to know whether they are in memory.
+const SAMPLES: usize = 2;
+
+/// What of a mapped record is worth fetching: about all of it, as its class says.
+fn mapped_record(bytes: &DataSegmentBytes, locator: Locator, wanted_max: usize) -> &[u8] {
+    if !bytes.is_mapped() {
+        return &[];
+    }
+    match bytes.get(locator.offset(), fetch_bytes(locator.class()).min(wanted_max)) {
+        Ok(Cow::Borrowed(record)) => record,
+        _ => &[],
+    }
+}
+
 /// Fetches the lines of a mapped record side by side: its length is in the first, but about known
 /// from its class.
 fn prefetch_record(bytes: &DataSegmentBytes, locator: Locator) {
-    if !bytes.is_mapped() {
-        return;
-    }
-    let wanted = fetch_bytes(locator.class()).min(PREFETCHED_BYTES_MAX);
-    if let Ok(Cow::Borrowed(record)) = bytes.get(locator.offset(), wanted) {
-        record.chunks(CACHE_LINE_BYTES).for_each(icecore_disk::prefetch);
-    }
+    let record = mapped_record(bytes, locator, PREFETCHED_BYTES_MAX);
+    record.chunks(CACHE_LINE_BYTES).for_each(icecore_disk::prefetch);
 }
 
 /// The table.
@@ -99,9 +112,52 @@ impl Segments {
         renewed
     }
 
-    /// Says that a record will be read soon.
-    pub(crate) fn prefetch(&self, history: &History, locator: Locator) -> Result<(), Error> {
-        prefetch_record(self.open(history, locator.segment())?, locator);
+    /// Says that records will be read soon, about in this order: from the disk, if it seems that they
+    /// are not in memory, and into the processor's cache.
+    pub(crate) fn prefetch(&self, history: &History, locators: &[Locator]) -> Result<(), Error> {
+        if !self.seem_resident(history, locators)? {
+            self.fetch(history, locators)?;
+        }
+        for locator in locators {
+            prefetch_record(self.open(history, locator.segment())?, *locator);
+        }
+        Ok(())
+    }
+
+    /// Whether records can be read without waiting for the disk, as a few of them show.
+    pub(crate) fn seem_resident(
+        &self,
+        history: &History,
+        locators: &[Locator],
+    ) -> Result<bool, Error> {
+        for locator in locators.iter().step_by(locators.len().div_ceil(SAMPLES).max(1)) {
+            let bytes = self.open(history, locator.segment())?;
+            if !icecore_disk::is_resident(mapped_record(bytes, *locator, 1)) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Asks the disk for records, for neighbours together.
+    pub(crate) fn fetch(&self, history: &History, locators: &[Locator]) -> Result<(), Error> {
+        let end = |locator: Locator| locator.offset() + fetch_bytes(locator.class()) as u64;
+        let are_near = |a: &Locator, b: &Locator| {
+            a.segment() == b.segment()
+                && a.offset() <= b.offset()
+                && b.offset().saturating_sub(end(*a)) <= APART_BYTES_MAX
+        };
+        for near in locators.chunk_by(are_near) {
+            let (first, last) = (near[0], near[near.len() - 1]);
+            let bytes = self.open(history, first.segment())?;
+            let length = usize::try_from(end(last) - first.offset()).expect("less than memory");
+            // The class tells a length that can reach behind the segment's end; its own page is there.
+            let fetched = match bytes.is_mapped().then(|| bytes.get(first.offset(), length)) {
+                Some(Ok(Cow::Borrowed(record))) => record,
+                _ => mapped_record(bytes, first, 1),
+            };
+            icecore_disk::will_need(fetched);
+        }
         Ok(())
     }
 

@@ -148,9 +148,8 @@ impl Sight {
                     }
                 }
             }
-            for found in found.iter().flatten() {
-                self.state.runs.segments.prefetch(&shared.history, found.locator)?;
-            }
+            let locators: Vec<_> = found.iter().flatten().map(|found| found.locator).collect();
+            self.state.runs.segments.prefetch(&shared.history, &locators)?;
             for (place, found) in found.into_iter().enumerate() {
                 let Some(found) = found else { continue };
                 let at = batch * BATCH + place;

@@ -14,14 +14,14 @@
 
 use std::cmp::Ordering;
 
-use icecore_disk::prefetch;
+use icecore_disk::{is_resident, prefetch, will_need};
 use icecore_types::Slot;
 
 use super::{
     Run, Sought,
     block::BLOCK_BYTES,
     fences::{FenceView, fences_per_block},
-    filter::{Spot, place_of},
+    filter::{BUCKET_BYTES, Spot, place_of},
     key::Fence,
     layout::{FIRST_PAGE, Level},
     page::{PageView, suffix_number},
@@ -43,6 +43,9 @@ pub struct Found {
 
 /// Keys that are looked up side by side.
 const GROUP: usize = 32;
+
+/// Of blocks that are wanted together so many are looked at to know whether they are in memory.
+const SAMPLES: usize = 2;
 
 /// Bytes before and behind a guess that are fetched with it: the standard deviation of the guess is
 /// half the root of a page's rows, which are up to 16 bytes wide.
@@ -87,6 +90,13 @@ impl<'a, const K: usize> PageView<'a, K> {
     }
 }
 
+/// Asks the disk for bytes that are wanted together, if it seems that they are not in memory.
+fn fetch_absent<'a>(wanted: impl Iterator<Item = &'a [u8]> + Clone) {
+    if !wanted.clone().step_by(GROUP / SAMPLES).all(is_resident) {
+        wanted.for_each(will_need);
+    }
+}
+
 impl<const K: usize> Run<K> {
     /// The newest version of a key at or below a slot, tombstones and departures included.
     ///
@@ -123,6 +133,7 @@ impl<const K: usize> Run<K> {
         assert_eq!(sought.len(), found.len(), "a place for each key");
         for (sought, found) in sought.chunks(GROUP).zip(found.chunks_mut(GROUP)) {
             let mut pages = [None; GROUP];
+            fetch_absent(sought.iter().map(|sought| self.filter_bucket(sought)));
             sought.iter().for_each(|sought| self.prefetch_filter(sought));
             for ((sought, found), page) in sought.iter().zip(&*found).zip(&mut pages) {
                 *page = (found.is_none() && self.may_have(sought)?).then_some(0);
@@ -134,6 +145,8 @@ impl<const K: usize> Run<K> {
                         *page = self.step_down(level, block, sought.key, slot_max)?;
                     }
                 }
+                let first = self.first_below(level);
+                fetch_absent(pages.iter().flatten().map(|page| &self.unchecked(first + page)[..]));
             }
             for ((sought, found), page) in sought.iter().zip(found).zip(pages) {
                 if let Some(page) = page {
@@ -155,10 +168,16 @@ impl<const K: usize> Run<K> {
     }
 
     pub(crate) fn prefetch_filter(&self, sought: &Sought<'_, K>) {
-        if self.counts.buckets > 0 {
-            let (block, at) = place_of(Spot::of(sought.hash, self.counts.buckets).bucket);
-            prefetch(&self.unchecked(self.layout.first_filter + block)[at..]);
+        prefetch(self.filter_bucket(sought));
+    }
+
+    /// Where the filter says whether a key can be there; nothing if there is no filter.
+    fn filter_bucket(&self, sought: &Sought<'_, K>) -> &[u8] {
+        if self.counts.buckets == 0 {
+            return &[];
         }
+        let (block, at) = place_of(Spot::of(sought.hash, self.counts.buckets).bucket);
+        &self.unchecked(self.layout.first_filter + block)[at..at + BUCKET_BYTES]
     }
 
     /// The page in which rows of the key at or below the slot begin, if there are any; `None` when
@@ -196,12 +215,16 @@ impl<const K: usize> Run<K> {
             };
         };
         let below = block * per_block + index as u64;
-        let first_below = match level.checked_sub(1) {
+        self.prefetch_near(self.first_below(level) + below, view.place_behind(index, key, BLOCK_BYTES));
+        Ok(Some(below))
+    }
+
+    /// The first block of the level below, or the first page.
+    fn first_below(&self, level: usize) -> u64 {
+        match level.checked_sub(1) {
             Some(level) => self.layout.levels[level].first_block,
             None => FIRST_PAGE,
-        };
-        self.prefetch_near(first_below + below, view.place_behind(index, key, BLOCK_BYTES));
-        Ok(Some(below))
+        }
     }
 
     /// Fetches the header of a block, and the bytes around those at `near`: all at once, since memory

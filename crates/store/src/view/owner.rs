@@ -24,8 +24,11 @@ use crate::{
     shared::owner_key,
 };
 
-/// Rows that are gathered before their records are read: 16 MiB.
+/// Rows that are gathered before their records are read: 24 MiB.
 const GATHERED_MAX: usize = 1 << 20;
+
+/// Records that are asked for from the disk while as many before them are read.
+const AHEAD_RECORDS: usize = 4096;
 
 /// Which accounts of an owner are wanted.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -159,9 +162,21 @@ impl View {
         wanted: &mut dyn FnMut(Slot, &Version<'_>) -> ControlFlow<()>,
     ) -> Result<ControlFlow<()>, Error> {
         let sight = &self.sight;
+        let segments = &sight.state.runs.segments;
         gathered.sort_unstable();
-        for (locator, slot) in gathered.drain(..) {
-            let segments = &sight.state.runs.segments;
+        let locators: Vec<Locator> = gathered.iter().map(|(locator, _)| *locator).collect();
+        let mut ahead = locators.chunks(AHEAD_RECORDS);
+        let mut fetch_ahead = || match ahead.next() {
+            Some(next) if !segments.seem_resident(&self.shared.history, next)? => {
+                segments.fetch(&self.shared.history, next)
+            }
+            _ => Ok(()),
+        };
+        fetch_ahead()?;
+        for (index, (locator, slot)) in gathered.drain(..).enumerate() {
+            if index % AHEAD_RECORDS == 0 {
+                fetch_ahead()?;
+            }
             let flow = self.shared.record(segments, locator, |version| {
                 match sight.state.tail.newest(version.account.pubkey, &sight.visible) {
                     Some(_) => ControlFlow::Continue(()),
