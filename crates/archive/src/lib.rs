@@ -1,5 +1,5 @@
-//! Snapshot archives of the reference client, sans-I/O: from a file's bytes to its members, and
-//! from a member's bytes to the values in it.
+//! Snapshot archives of the reference client, sans-I/O and both ways: from a file's bytes to its
+//! members, from a member's bytes to the values in it, and back.
 //!
 //! The layers, outermost first; each is a state machine that is given bytes and returns items:
 //! 1. [`names`], [`choose`]: what a file's name says, and which files to load.
@@ -8,6 +8,9 @@
 //!    does any container on one thread.
 //! 3. [`tar`]: members and their content; [`members`]: which members an archive may hold.
 //! 4. [`manifest`], [`status_cache`], [`storage`]: what the members hold.
+//!
+//! [`writing`] has the same layers from the other side; [`seek_table`] is what lets a reader of a
+//! zstd archive begin anywhere.
 //!
 //! Invariants:
 //! - No I/O, no clocks, no threads. Any chunking of the input gives the same items.
@@ -29,10 +32,12 @@ pub mod lz4_stream;
 pub mod manifest;
 pub mod members;
 pub mod names;
+pub mod seek_table;
 pub mod status_cache;
 pub mod storage;
 pub mod stream;
 pub mod tar;
+pub mod writing;
 mod zero;
 pub mod zstd_frames;
 pub mod zstd_stream;

@@ -8,6 +8,8 @@
 //! What it does *not* do: count. Members that come twice or not at all are for whoever sees the
 //! whole archive (check C5).
 
+use std::fmt;
+
 use icecore_types::Slot;
 
 use crate::{Error, tar::TarKind};
@@ -49,6 +51,22 @@ pub enum MemberKind {
         /// Unique on the node that wrote it, of no other meaning.
         id: u64,
     },
+}
+
+impl fmt::Display for MemberKind {
+    /// The path, as the reference client writes it: of the two folders that its archives have, one
+    /// with a slash behind it and one without.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Version => f.pad("version"),
+            Self::SnapshotsFolder => f.pad("snapshots/"),
+            Self::StatusCache => f.pad("snapshots/status_cache"),
+            Self::SlotFolder(slot) => write!(f, "snapshots/{slot}"),
+            Self::Manifest { folder, file } => write!(f, "snapshots/{folder}/{file}"),
+            Self::AccountsFolder => f.pad("accounts/"),
+            Self::Storage { slot, id } => write!(f, "accounts/{slot}.{id}"),
+        }
+    }
 }
 
 /// A member that does not belong into an archive.
@@ -190,6 +208,7 @@ mod tests {
             ),
         ] {
             assert_eq!(classify(path, kind), Ok(member), "{path}");
+            assert_eq!(classify(&member.to_string(), kind), Ok(member), "{member}");
         }
     }
 

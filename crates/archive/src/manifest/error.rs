@@ -1,6 +1,9 @@
 //! Why a manifest was refused.
 
-use super::stream::{Fault, Place};
+use super::{
+    decoder::LastField,
+    stream::{Fault, Place},
+};
 
 /// A manifest that cannot be decoded. Offsets are bytes from the start of the archive member.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -39,6 +42,14 @@ pub enum ManifestError {
         field: &'static str,
         /// The manifest's length in bytes.
         length: u64,
+    },
+    /// A field was to be changed that the manifest does not have.
+    #[error("the manifest ends with {last_field:?}, so that its {field} cannot be changed")]
+    NoSuchField {
+        /// The field.
+        field: &'static str,
+        /// The last field that it has.
+        last_field: LastField,
     },
 }
 

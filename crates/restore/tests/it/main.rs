@@ -15,3 +15,4 @@ mod memory;
 mod refusals;
 mod support;
 mod truth;
+mod writing;
