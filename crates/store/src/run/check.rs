@@ -67,9 +67,9 @@ pub fn check<const K: usize>(
     let Some(layout) = layout else {
         return Err(corrupt(blocks - 1, "the footer of the run counts what is not there"));
     };
-    let has_filter = matches!(header.kind, RunKind::Delta { .. });
+    let has_filter = header.kind != RunKind::Complete;
     if has_filter != (counts.buckets > 0) {
-        return Err(corrupt(blocks - 1, "only delta runs have filters"));
+        return Err(corrupt(blocks - 1, "a complete run has a filter, or another one has none"));
     }
     let file = Blocks { file: &*file, seed };
     let counted = Counted::<K> { counts, layout: &layout, header: &header };
@@ -192,7 +192,7 @@ impl<const K: usize> Counted<'_, K> {
     fn page(&self, page: &PageView<'_, K>, seen: &mut Seen<K>) -> Result<(), &'static str> {
         let is_complete = self.header.kind == RunKind::Complete;
         let after = match self.header.kind {
-            RunKind::Complete => None,
+            RunKind::Complete | RunKind::Spilled => None,
             RunKind::Delta { after } => Some(after),
         };
         for index in 0..page.rows() {

@@ -2,8 +2,7 @@
 //!
 //! A blocked Bloom filter over the hashes of distinct keys: the hash chooses a bucket of 64 bytes, and
 //! [`BITS_PER_KEY`] bits in it. Ten bits of room for each row make one in eighty absent keys pass.
-//! The bits come from the 31 bits that rows hold, so that a merge can make a filter without reading
-//! keys; with 20 million keys and more, equal hashes add one in a hundred.
+//! The bits come from the hash that rows hold, so that a merge can make a filter without reading keys.
 //!
 //! A block of the filter is a checksum, zeros up to byte 64, and 63 buckets.
 //!
@@ -40,12 +39,12 @@ pub(crate) struct Spot {
 impl Spot {
     /// In a filter of so many buckets.
     pub(crate) fn of(hash: KeyHash, buckets: u64) -> Self {
-        let hash = u64::from(hash.to_bits());
+        let hash = hash.to_bits();
         // The bits must not follow the bucket: the multiplier of SplitMix64 mixes them first.
         let mixed = (hash + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let mixed = (mixed ^ mixed >> 32).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         Self {
-            bucket: ((u128::from(hash) * u128::from(buckets)) >> 31) as u64,
+            bucket: ((u128::from(hash) * u128::from(buckets)) >> KeyHash::BITS) as u64,
             choice: mixed >> 10,
         }
     }
@@ -116,9 +115,9 @@ mod tests {
     #[test]
     fn what_was_inserted_passes_and_few_others_do() {
         let mut filter = Filter::new(100_000);
-        let hash = |number: u32| KeyHash::from_bits(number.wrapping_mul(0x9e37_79b1) >> 1);
+        let hash = |number: u64| KeyHash::from_bits(number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 17);
         (0..100_000).for_each(|number| filter.insert(hash(number)));
-        let passes = |number: u32| {
+        let passes = |number: u64| {
             let spot = Spot::of(hash(number), filter.buckets());
             spot.is_in(&filter.buckets[spot.bucket as usize])
         };

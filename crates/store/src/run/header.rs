@@ -4,18 +4,19 @@
 //! header                                   footer
 //!  0  checksum    8   see `block.rs`        0  checksum  8   see `block.rs`
 //!  8  magic       6   "ICRUN\0"             8  magic     8   "ICRUNEND"
-//! 14  version     2   1                    16  rows      8
+//! 14  version     2   2                    16  rows      8
 //! 16  store      16   its id               24  keys      8   that differ
 //! 32  run         4   its number           32  pages     8   of rows
 //! 36  order       1   32 or 64             40  slots     8
-//! 37  kind        1   1 complete, 2 delta  48  buckets   8   of the filter; 0 for none
-//! 38  zero        2                        56  zero      8
-//! 40  after       8   zero if complete     64  digest   32   BLAKE3 of the checksums of all blocks
+//! 37  kind        1   1 complete, 2 delta, 48  buckets   8   of the filter; 0 for none
+//!                     3 spilled            56  zero      8
+//! 38  zero        2
+//! 40  after       8   zero unless delta    64  digest   32   BLAKE3 of the checksums of all blocks
 //! 48  to          8                                          before this, in their order
 //! 56  sequence    8   of the chain         96  zeros
 //! 64  digest     32   of the chain
-//! 96  seed        4   hash of the key of zeros with the store's seed
-//!100  zeros
+//! 96  seed        8   hash of the key of zeros with the store's seed
+//!104  zeros
 //! ```
 //!
 //! What it does *not* do: compare a run with what the store expects of it.
@@ -30,14 +31,15 @@ use super::{
 };
 
 const MAGIC: [u8; 6] = *b"ICRUN\0";
-const VERSION: u16 = 1;
-const HEADER_END: usize = 100;
+const VERSION: u16 = 2;
+const HEADER_END: usize = 104;
 
 const FOOTER_MAGIC: [u8; 8] = *b"ICRUNEND";
 const FOOTER_END: usize = 96;
 
 const COMPLETE: u8 = 1;
 const DELTA: u8 = 2;
+const SPILLED: u8 = 3;
 
 /// What the hash that tells a wrong seed is of.
 const SEED_SAMPLE: [u8; 32] = [0; 32];
@@ -48,6 +50,7 @@ pub(crate) fn encode_header(order: usize, store: &RunStore, header: &RunHeader) 
     let (kind, after) = match header.kind {
         RunKind::Complete => (COMPLETE, 0),
         RunKind::Delta { after } => (DELTA, after),
+        RunKind::Spilled => (SPILLED, 0),
     };
     block[8..14].copy_from_slice(&MAGIC);
     block[14..16].copy_from_slice(&VERSION.to_le_bytes());
@@ -60,7 +63,7 @@ pub(crate) fn encode_header(order: usize, store: &RunStore, header: &RunHeader) 
     block[56..64].copy_from_slice(&header.sequence.to_le_bytes());
     block[64..96].copy_from_slice(&header.digest.0);
     let seed = KeyHash::of(store, &SEED_SAMPLE);
-    block[96..100].copy_from_slice(&seed.to_bits().to_le_bytes());
+    block[96..104].copy_from_slice(&seed.to_bits().to_le_bytes());
     block
 }
 
@@ -83,13 +86,14 @@ pub(crate) fn decode_header(
     if usize::from(block[36]) != order {
         return Err("the run has another order of keys");
     }
-    if read_u32(block, 96) != KeyHash::of(store, &SEED_SAMPLE).to_bits() {
+    if read_u64(block, 96) != KeyHash::of(store, &SEED_SAMPLE).to_bits() {
         return Err("the run was made with another seed");
     }
     let (after, to) = (read_u64(block, 40), read_u64(block, 48));
     let kind = match block[37] {
         COMPLETE if after == 0 => RunKind::Complete,
         DELTA if after < to => RunKind::Delta { after },
+        SPILLED if after == 0 => RunKind::Spilled,
         _ => return Err("the header of the run has fields without a meaning"),
     };
     if block[38..40] != [0; 2] || block[HEADER_END..].iter().any(|byte| *byte != 0) {

@@ -25,27 +25,31 @@ impl RunStore {
     }
 }
 
-/// 31 bits of a keyed hash of a whole key. Nothing that is answered depends on it being good: where
-/// two keys have the same, records are read.
+/// 47 bits of a hash of a whole key, with the store's secret. Rows of several runs whose keys agree in
+/// it and in all that is known of both are rows of one key (decision 0032); what a lookup gives is
+/// checked against the record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct KeyHash(u32);
+pub(crate) struct KeyHash(u64);
 
 impl KeyHash {
     /// Added to the store's seed, so that these hashes say nothing of the checksums of records:
     /// "run keys" as a number.
     const DOMAIN: u64 = 0x7379_656b_206e_7572;
 
+    /// Bits of a hash: with one more for rows that go on with a key they are six bytes.
+    pub(crate) const BITS: u32 = 47;
+
     pub(crate) fn of<const K: usize>(store: &RunStore, key: &[u8; K]) -> Self {
         let seed = store.seed.0 ^ Self::DOMAIN;
-        Self((XxHash3_64::oneshot_with_seed(seed, key) >> 33) as u32)
+        Self(XxHash3_64::oneshot_with_seed(seed, key) >> (u64::BITS - Self::BITS))
     }
 
-    /// The lower 31 bits.
-    pub(crate) fn from_bits(bits: u32) -> Self {
-        Self(bits & (u32::MAX >> 1))
+    /// The lower 47 bits.
+    pub(crate) fn from_bits(bits: u64) -> Self {
+        Self(bits & ((1 << Self::BITS) - 1))
     }
 
-    pub(crate) fn to_bits(self) -> u32 {
+    pub(crate) fn to_bits(self) -> u64 {
         self.0
     }
 }

@@ -36,7 +36,7 @@ pub struct Found {
     pub slot: Slot,
     /// Where its record lies.
     pub locator: Locator,
-    /// Whether it is the key's for certain. If not, and the record has another key (once in 2^31
+    /// Whether it is the key's for certain. If not, and the record has another key (once in 2^47
     /// lookups, and more seldom where keys are uniform), [`Run::newest_at_certain`] has the answer.
     pub is_certain: bool,
 }
@@ -215,7 +215,10 @@ impl<const K: usize> Run<K> {
             };
         };
         let below = block * per_block + index as u64;
-        self.prefetch_near(self.first_below(level) + below, view.place_behind(index, key, BLOCK_BYTES));
+        self.prefetch_near(
+            self.first_below(level) + below,
+            view.place_behind(index, key, BLOCK_BYTES),
+        );
         Ok(Some(below))
     }
 

@@ -2,8 +2,8 @@
 //!
 //! 1. A cursor stands at the next row of each run; the cursors are kept in order of their rows, and
 //!    the first is taken and put in its place again.
-//! 2. Rows are compared by what is known of their keys. Where that does not suffice the records of
-//!    both are read, each key once in each run.
+//! 2. Rows are compared by what is known of their keys. Where that does not suffice, rows with the same
+//!    hash have the same key (decision 0032); of others the records are read, each key once in each run.
 //! 3. A row that several runs have is taken from the newest run.
 //! 4. One row is held back, so that each is given with the slots of the next newer and the next older
 //!    version of its key: what rules of retention ask for (rule R21).
@@ -85,7 +85,7 @@ impl<'a, const K: usize> Merge<'a, K> {
     pub fn next_row(&mut self) -> Result<Option<MergedRow<K>>, Error> {
         let Some((held_input, mut row)) = self.held.take() else { return Ok(None) };
         loop {
-            let follows = self.front_follows(held_input, &mut row)?;
+            let follows = self.front_follows(held_input, &row);
             let Some((input, mut next)) = self.take()? else { break };
             if follows && next.slot == row.slot {
                 continue;
@@ -102,23 +102,18 @@ impl<'a, const K: usize> Merge<'a, K> {
     }
 
     /// Whether the row that comes next has the key of this one, which came from this input last.
-    fn front_follows(&mut self, input: usize, row: &mut MergedRow<K>) -> Result<bool, Error> {
-        let Some(front) = self.order.front() else { return Ok(false) };
-        let cursor = &mut self.cursors[*front];
+    fn front_follows(&self, input: usize, row: &MergedRow<K>) -> bool {
+        let Some(front) = self.order.front() else { return false };
+        let cursor = &self.cursors[*front];
         if *front == input {
-            return Ok(cursor.continues());
+            return cursor.continues();
         }
         let key = cursor.key().expect("no cursor in order is at its end");
-        Ok(match key.difference(&row.key) {
+        match key.difference(&row.key) {
             Difference::At(_) => false,
             Difference::None => true,
-            Difference::Unknown => {
-                if row.key.as_whole().is_none() {
-                    row.key = PartialKey::whole(self.keys.key(row.locator)?);
-                }
-                cursor.whole_key(self.keys)? == row.key.bytes
-            }
-        })
+            Difference::Unknown => cursor.hash() == Some(row.hash),
+        }
     }
 
     /// Takes the row of the first cursor.
@@ -164,6 +159,7 @@ fn compare<const K: usize>(
     let known = left.key().zip(right.key()).and_then(|(left, right)| left.compare(right));
     let by_key = match known {
         Some(order) => order,
+        None if left.hash() == right.hash() => Ordering::Equal,
         None => left.whole_key(keys)?.cmp(&right.whole_key(keys)?),
     };
     let slot = |cursor: &RunCursor<K>| cursor.version().map(|(slot, _)| slot);

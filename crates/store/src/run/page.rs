@@ -16,7 +16,7 @@
 //!     rows              of one width
 //!     zeros
 //!
-//! row: suffix, hash (4: 31 bits, and above them 1 if the row has the key of the row before it),
+//! row: suffix, hash (6: 47 bits, and above them 1 if the row has the key of the row before it),
 //!      size class (1), offset in units of 8 (4), segment - base, slot - base
 //! ```
 //!
@@ -42,14 +42,17 @@ const HEADER_BYTES: usize = 40;
 /// Bytes of a suffix, at most: so it is one number.
 pub(crate) const SUFFIX_BYTES_MAX: usize = 8;
 
+/// Bytes of a hash and the flag above it.
+const HASH_BYTES: usize = 6;
+
 /// Bytes of a row besides suffix, segment and slot: hash, size class, offset.
-const ROW_BYTES_MIN: usize = 9;
+const ROW_BYTES_MIN: usize = HASH_BYTES + 5;
 
 /// Rows of a page, at most.
 pub(crate) const PAGE_ROWS_MAX: usize = (BLOCK_BYTES - HEADER_BYTES) / ROW_BYTES_MIN;
 
 /// In a row's hash: it has the key of the row before it.
-const CONTINUES: u32 = 1 << 31;
+const CONTINUES: u64 = 1 << KeyHash::BITS;
 
 const _: () = assert!(ROW_BYTES_MIN >= SUFFIX_BYTES_MAX, "a suffix is read as eight bytes");
 
@@ -198,10 +201,12 @@ impl<const K: usize> PageBuilder<K> {
             let fields = at + suffix;
             let segment = row.locator.segment() - shape.segments.0;
             let hash = row.hash.to_bits() | flag;
-            room[fields..fields + 4].copy_from_slice(&hash.to_le_bytes());
-            room[fields + 4..fields + 12].copy_from_slice(&row.locator.to_bits().to_le_bytes());
-            room[fields + 9..fields + 13].copy_from_slice(&segment.to_le_bytes());
-            let slot = fields + 9 + segment_width;
+            room[fields..fields + 8].copy_from_slice(&hash.to_le_bytes());
+            let place = fields + HASH_BYTES;
+            room[place..place + 8].copy_from_slice(&row.locator.to_bits().to_le_bytes());
+            let widths = fields + ROW_BYTES_MIN;
+            room[widths..widths + 4].copy_from_slice(&segment.to_le_bytes());
+            let slot = widths + segment_width;
             room[slot..slot + 8].copy_from_slice(&(row.slot - shape.slots.0).to_le_bytes());
             at = slot + slot_width;
         }
@@ -328,17 +333,19 @@ impl<'a, const K: usize> PageView<'a, K> {
     }
 
     pub(crate) fn hash(&self, index: usize) -> KeyHash {
-        KeyHash::from_bits(read_u32(self.block, self.row_at(index) + self.fields.suffix))
+        KeyHash::from_bits(read_u64(self.block, self.row_at(index) + self.fields.suffix))
     }
 
     pub(crate) fn entry(&self, index: usize) -> Entry {
         let at = self.row_at(index) + self.fields.suffix;
-        let hash = read_u32(self.block, at);
-        let (class, offset) = (self.block[at + 4], read_u32(self.block, at + 5));
+        let hash = read_u64(self.block, at);
+        let place = at + HASH_BYTES;
+        let (class, offset) = (self.block[place], read_u32(self.block, place + 1));
+        let widths = at + ROW_BYTES_MIN;
         let base = read_u32(self.block, 32);
         let segment =
-            base.wrapping_add(read_wide(self.block, at + 9, self.fields.segment_width) as u32);
-        let slot_at = at + 9 + self.fields.segment_width;
+            base.wrapping_add(read_wide(self.block, widths, self.fields.segment_width) as u32);
+        let slot_at = widths + self.fields.segment_width;
         let slot = read_u64(self.block, 16).wrapping_add(read_wide(
             self.block,
             slot_at,
@@ -380,7 +387,7 @@ mod tests {
 
     fn draft(key: [u8; 32], slot: Slot, segment: u32, continues: bool) -> Draft<32> {
         let locator = Locator::new(segment, 8 * slot, SizeClass::of(165));
-        let (key, hash) = (PartialKey::whole(key), KeyHash::from_bits(slot as u32 * 77));
+        let (key, hash) = (PartialKey::whole(key), KeyHash::from_bits(slot * 77));
         Draft { key, hash, slot, locator, source: locator, number: None, continues }
     }
 
@@ -410,7 +417,7 @@ mod tests {
         let page = PageView::<32>::new(&block).expect("a page");
         assert_eq!(
             (page.prefix().len(), page.suffix_bytes(), page.fields.row_bytes),
-            (9, 3, 9 + 3 + 2 + 1)
+            (9, 3, 11 + 3 + 2 + 1)
         );
         for (index, row) in drafts.iter().enumerate() {
             let Draft { hash, slot, locator, continues, .. } = *row;

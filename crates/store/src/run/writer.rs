@@ -120,7 +120,7 @@ impl<const K: usize> PageSink<K> for Output<K> {
 }
 
 impl<const K: usize> RunWriter<K> {
-    /// Makes the file of a run. A delta run has room in its filter for `rows_max` rows: more can be
+    /// Makes the file of a run. A delta or spilled run has room in its filter for `rows_max` rows: more can be
     /// pushed, but then the filter lets more pass.
     ///
     /// # Errors
@@ -142,6 +142,7 @@ impl<const K: usize> RunWriter<K> {
                 assert!(after < header.to, "a delta run covers slots");
                 Some(Filter::new(rows_max))
             }
+            RunKind::Spilled => Some(Filter::new(rows_max)),
         };
         let mut output = Output {
             file: disk.create(path)?,
@@ -202,6 +203,7 @@ impl<const K: usize> RunWriter<K> {
                 assert!(class != SizeClass::TOMBSTONE && class != SizeClass::DEPARTURE);
             }
             RunKind::Delta { after } => assert!(draft.slot > after, "rows are of the run's slots"),
+            RunKind::Spilled => {}
         }
         self.stream.push(draft, keys, &mut self.output)
     }
