@@ -13,6 +13,9 @@ use crate::{
 /// The variable that names the store where nothing else does.
 const STORE_VARIABLE: &str = "ICECORE_STORE";
 
+/// Why archives are not asked for a slot.
+pub(crate) const ONE_SLOT: &str = "--at-slot and --fork are for stores: an archive holds one slot";
+
 /// Where accounts come from.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct SourceOptions {
@@ -47,9 +50,7 @@ impl SourceOptions {
         if !self.from.is_empty() {
             return match at {
                 None => Ok(Source::Archives(&self.from)),
-                Some(_) => Err(Failure::Usage(
-                    "--at-slot and --fork are for stores: an archive holds one slot".into(),
-                )),
+                Some(_) => Err(Failure::Usage(ONE_SLOT.into())),
             };
         }
         match self.store.clone().or_else(|| std::env::var_os(STORE_VARIABLE).map(PathBuf::from)) {

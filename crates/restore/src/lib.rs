@@ -67,7 +67,7 @@ pub use progress::Progress;
 pub use reading::{ReadEnd, read_archive};
 pub use source::{Pair, Source, candidates, path_of};
 pub use spill::SpillError;
-pub use stats::{OWNERS_MAX, Stats, Tally};
+pub use stats::{OWNERS_MAX, Stats, StatsCollector, Tally};
 pub use tiles::{Cores, Isolation, Placement, TILES_OF_A_KIND_MAX, TilePlan};
 pub use totals::Totals;
 pub use verdict::{

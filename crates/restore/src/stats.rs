@@ -1,4 +1,4 @@
-//! What the live accounts of archives are: by owner, by the size of their data, by slot.
+//! What live accounts are: by owner, by the size of their data, by slot.
 //!
 //! Memory: one entry for each slot that holds a live account (an archive has at most 5,000,000
 //! storages; mainnet has 450,000, 30 MB), and one for each owner up to [`OWNERS_MAX`], 0.2 GB.
@@ -12,10 +12,10 @@ use std::{
     ops::{AddAssign, ControlFlow, RangeInclusive},
 };
 
-use icecore_types::{Pubkey, Slot};
+use icecore_types::{AccountRef, Pubkey, Slot};
 use serde::Serialize;
 
-use crate::{Error, LiveAccount, LiveAccounts, Progress};
+use crate::{Error, LiveAccounts, Progress};
 
 /// Owners that are told apart.
 pub const OWNERS_MAX: usize = 1 << 20;
@@ -59,9 +59,9 @@ pub struct Stats {
 impl Stats {
     /// Reads all live accounts once.
     pub fn of(accounts: &mut LiveAccounts, progress: &Progress) -> Result<Self, Error> {
-        let mut collector = Collector::new(OWNERS_MAX);
+        let mut collector = StatsCollector::default();
         accounts.for_each(progress, |live| {
-            collector.add(&live);
+            collector.add(live.slot, &live.account);
             ControlFlow::Continue(())
         })?;
         Ok(collector.finish())
@@ -107,7 +107,9 @@ fn class_end(class: usize) -> u64 {
     if class == 0 { 0 } else { 1 << (class - 1) }
 }
 
-struct Collector {
+/// Puts tallies together, of accounts from anywhere.
+#[derive(Debug)]
+pub struct StatsCollector {
     owners_max: usize,
     owners: HashMap<Pubkey, Tally>,
     other_owners: Tally,
@@ -118,7 +120,13 @@ struct Collector {
     total: Tally,
 }
 
-impl Collector {
+impl Default for StatsCollector {
+    fn default() -> Self {
+        Self::new(OWNERS_MAX)
+    }
+}
+
+impl StatsCollector {
     fn new(owners_max: usize) -> Self {
         Self {
             owners_max,
@@ -131,8 +139,8 @@ impl Collector {
         }
     }
 
-    fn add(&mut self, live: &LiveAccount<'_>) {
-        let account = &live.account;
+    /// Counts a live account, which was written in this slot.
+    pub fn add(&mut self, slot: Slot, account: &AccountRef<'_>) {
         let data_len = account.data.len() as u64;
         let tally = Tally { count: 1, lamports: account.lamports.into(), data_len };
         self.total += tally;
@@ -152,9 +160,9 @@ impl Collector {
         }
         self.sizes[class] += tally;
 
-        if live.slot != self.slot.0 {
+        if slot != self.slot.0 {
             self.end_slot();
-            self.slot.0 = live.slot;
+            self.slot.0 = slot;
         }
         self.slot.1 += tally;
     }
@@ -166,7 +174,8 @@ impl Collector {
         }
     }
 
-    fn finish(mut self) -> Stats {
+    /// The tallies.
+    pub fn finish(mut self) -> Stats {
         self.end_slot();
         let mut by_owner: Vec<_> = self.owners.into_iter().collect();
         by_owner.sort_unstable_by_key(|(owner, tally)| {
@@ -185,27 +194,21 @@ impl Collector {
 
 #[cfg(test)]
 mod tests {
-    use icecore_types::AccountRef;
-
     use super::*;
-    use crate::Place;
 
     fn collect(owners_max: usize, accounts: &[(u8, u64, usize)]) -> Stats {
-        let mut collector = Collector::new(owners_max);
+        let mut collector = StatsCollector::new(owners_max);
         let data = vec![0; 1 << 20];
         for (owner, slot, data_len) in accounts {
-            collector.add(&LiveAccount {
-                account: AccountRef {
-                    pubkey: &Pubkey([9; 32]),
-                    lamports: u64::MAX,
-                    owner: &Pubkey([*owner; 32]),
-                    executable: false,
-                    rent_epoch: 0,
-                    data: &data[..*data_len],
-                },
-                slot: *slot,
-                place: Place::new(false, 0, 0),
-            });
+            let account = AccountRef {
+                pubkey: &Pubkey([9; 32]),
+                lamports: u64::MAX,
+                owner: &Pubkey([*owner; 32]),
+                executable: false,
+                rent_epoch: 0,
+                data: &data[..*data_len],
+            };
+            collector.add(*slot, &account);
         }
         collector.finish()
     }

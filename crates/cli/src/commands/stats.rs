@@ -2,20 +2,28 @@
 
 mod plot;
 
-use std::{io, io::Write, path::PathBuf};
+use std::{
+    io,
+    io::Write,
+    ops::ControlFlow,
+    path::{Path, PathBuf},
+};
 
 use clap::{Args, ValueEnum};
 use icecore_disk::{Output, Publish};
-use icecore_restore::{LiveAccounts, OWNERS_MAX, Stats, Tally, live_accounts};
+use icecore_restore::{LiveAccounts, OWNERS_MAX, Stats, StatsCollector, Tally, live_accounts};
 use icecore_types::{Pubkey, Slot, programs::name_of};
 use serde::Serialize;
 
 use crate::{
     exit::{Exit, Failure},
+    filters::{DataFilters, Filter},
+    moment::{AtOptions, Moment},
     options::CommonOptions,
     output::{Answer, Table},
+    reading::Reading,
     size::human,
-    source::pair_of,
+    source::{ONE_SLOT, pair_of},
 };
 
 /// What accounts are put together by.
@@ -32,8 +40,16 @@ pub(crate) enum By {
 #[derive(Debug, Args)]
 pub(crate) struct Options {
     /// A full archive and perhaps an incremental one on it, or a folder (its best pair)
-    #[arg(required = true, num_args = 1..=2, value_name = "FULL [INCREMENTAL] | DIR")]
+    #[arg(num_args = 1..=2, value_name = "FULL [INCREMENTAL] | DIR",
+          required_unless_present = "store")]
     archives: Vec<PathBuf>,
+
+    /// A store instead of archives
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["archives", "no_verify"])]
+    store: Option<PathBuf>,
+
+    #[command(flatten)]
+    at: AtOptions,
 
     /// What to put accounts together by [default: all three]
     #[arg(long, value_enum, value_delimiter = ',', value_name = "owner|size|slot")]
@@ -110,14 +126,10 @@ struct Slots {
 }
 
 pub(crate) fn run(common: &CommonOptions, options: &Options) -> Result<Exit, Failure> {
-    let pair = pair_of(&options.archives)?;
-    let watch = common.watch_scan(false)?;
-    let mut accounts = match options.no_verify {
-        true => LiveAccounts::open(pair, common.scan(), &watch.progress)?,
-        false => live_accounts(pair, common.scan(), &watch.progress)?,
+    let (slot, stats) = match &options.store {
+        Some(folder) => of_store(folder, options.at.asked().unwrap_or(Moment::Root))?,
+        None => of_archives(common, options)?,
     };
-    let stats = Stats::of(&mut accounts, &watch.progress)?;
-    watch.finish()?;
     if stats.other_owners.count > 0 {
         eprintln!(
             "icecore: more than {OWNERS_MAX} owners: {} accounts of those met last are counted \
@@ -126,7 +138,7 @@ pub(crate) fn run(common: &CommonOptions, options: &Options) -> Result<Exit, Fai
         );
     }
 
-    let json = json(&stats, accounts.report().last().slot, options);
+    let json = json(&stats, slot, options);
     if let Some(path) = &options.plot {
         let mut file = Output::create(path)?;
         file.write_all(plot::svg(&json).as_bytes())?;
@@ -140,6 +152,32 @@ pub(crate) fn run(common: &CommonOptions, options: &Options) -> Result<Exit, Fai
     }
     answer.finish()?;
     Ok(Exit::Good)
+}
+
+fn of_archives(common: &CommonOptions, options: &Options) -> Result<(Slot, Stats), Failure> {
+    if options.at.asked().is_some() {
+        return Err(Failure::Usage(ONE_SLOT.into()));
+    }
+    let pair = pair_of(&options.archives)?;
+    let watch = common.watch_scan(false)?;
+    let mut accounts = match options.no_verify {
+        true => LiveAccounts::open(pair, common.scan(), &watch.progress)?,
+        false => live_accounts(pair, common.scan(), &watch.progress)?,
+    };
+    let stats = Stats::of(&mut accounts, &watch.progress)?;
+    watch.finish()?;
+    Ok((accounts.report().last().slot, stats))
+}
+
+fn of_store(folder: &Path, moment: Moment) -> Result<(Slot, Stats), Failure> {
+    let reading = Reading::open(folder, moment)?;
+    let mut collector = StatsCollector::default();
+    let all = DataFilters::default();
+    reading.for_each(&Filter::new(&[], &all), &mut |live| {
+        collector.add(live.slot, &live.account);
+        Ok(ControlFlow::Continue(()))
+    })?;
+    Ok((reading.slot(), collector.finish()))
 }
 
 fn json(stats: &Stats, slot: Slot, options: &Options) -> Json {

@@ -27,6 +27,8 @@ struct Json {
     data_bytes: u64,
     garbage_bytes: u64,
     segments: Vec<Segment>,
+    /// Versions of slots that are not final, in runs.
+    spilled_versions: u64,
     /// Versions that no run holds.
     tail_versions: u64,
     tail_bytes: u64,
@@ -88,6 +90,7 @@ fn json(stats: &Stats) -> Json {
         data_bytes: stats.data_bytes(),
         garbage_bytes: stats.garbage_bytes(),
         segments: stats.segments.iter().map(segment).collect(),
+        spilled_versions: stats.spilled_versions,
         tail_versions: stats.tail_versions,
         tail_bytes: stats.tail_bytes,
         leases: stats.leases.iter().map(lease).collect(),
@@ -131,9 +134,10 @@ fn display(json: &Json, answer: &mut Answer) -> Result<(), Failure> {
         human(json.garbage_bytes)
     ))?;
     answer.line(format!(
-        "tail   {} versions that no run holds, {}",
+        "tail   {} versions that no run holds, {}; {} spilled",
         json.tail_versions,
-        human(json.tail_bytes)
+        human(json.tail_bytes),
+        json.spilled_versions
     ))?;
     if !json.leases.is_empty() {
         answer.line("")?;
