@@ -268,12 +268,7 @@ impl Work<'_, '_> {
             }
             Err(error) => return self.note_error(error).map(|()| false),
         };
-        let pairs: Vec<PairEntry> = set
-            .windows
-            .0
-            .iter()
-            .flat_map(|window| [window.complete].into_iter().chain(window.deltas.0.clone()))
-            .collect();
+        let pairs: Vec<PairEntry> = set.pairs().copied().collect();
         let entries = |pair: &PairEntry| [Some(pair.by_pubkey), pair.by_owner];
         let total = pairs.iter().flat_map(entries).flatten().map(|entry| entry.bytes).sum();
         let mut done = 0;
@@ -300,7 +295,7 @@ impl Work<'_, '_> {
         let checked: Result<(RunInfo, RunHeader), Error> = check::<K>(&*disk, &path, identity);
         let Some((info, header)) = self.noted(checked)? else { return Ok(()) };
         let after = match header.kind {
-            RunKind::Complete => None,
+            RunKind::Complete | RunKind::Spilled => None,
             RunKind::Delta { after } => Some(after),
         };
         if RunEntry::from(info) != *entry || (after, header.to) != (pair.after, pair.to) {

@@ -3,19 +3,20 @@
 //! A commit is one event that adopts what the slot wrote. It is accepted at once, so that children can
 //! begin; it can be read by others when it is durable (design D8).
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use icecore_hash::{BankHashParts, BankHashScheme, bank_hash};
 use icecore_journal::{AppendOptions, Batch, Durability, EventRef, Ticket};
 use icecore_types::Slot;
 
 use crate::{
-    Attachment, Error, OpenSlot, SlotId,
+    Attachment, Error, OpenSlot, SlotId, SlotState,
     bank::{SlotStatement, StateTotals},
     events::{Abandoned, Committed, List, Rooted, encoded, kind, new_event, stream},
     gates::{COMMIT_GATES, CommitFacts},
-    shared::Shared,
+    shared::{Mirror, Shared},
     tail::SlotIndex,
+    tree::Node,
 };
 
 /// The stream of refused commits.
@@ -28,7 +29,7 @@ pub struct Pending {
     id: SlotId,
     ticket: Ticket,
     /// The store whose root it is.
-    root_of: Option<Arc<Shared>>,
+    root_of: Option<Weak<Shared>>,
 }
 
 impl Pending {
@@ -44,7 +45,8 @@ impl Pending {
     /// nor of what was built on it; when a sync failed, the store has to be opened again.
     pub fn wait(&self) -> Result<(), Error> {
         let result = self.ticket.wait(Durability::Durable).map_err(Error::from);
-        match (result, &self.root_of) {
+        let store = self.root_of.as_ref().and_then(Weak::upgrade);
+        match (result, store) {
             (Err(error), Some(shared)) => shared.root_with_reserve(self.id, error),
             (result, _) => result,
         }
@@ -131,7 +133,7 @@ impl OpenSlot {
     /// has now.
     fn check_open(&self, tree: &crate::tree::Tree) -> Result<SlotIndex, Error> {
         let why = match tree.get(self.id) {
-            Some(node) if node.state == crate::SlotState::Open => return Ok(node.index),
+            Some(node) if node.state == SlotState::Open => return Ok(node.index),
             Some(_) => "it was abandoned meanwhile",
             None => "its beginning was taken back, as writing to the disk failed; begin it again",
         };
@@ -161,7 +163,7 @@ impl Shared {
     pub(crate) fn root(self: &Arc<Self>, id: SlotId) -> Result<Pending, Error> {
         let ticket = self.submit_root(id)?;
         self.wakeup.work_may_be_due();
-        Ok(Pending { id, ticket, root_of: Some(Arc::clone(self)) })
+        Ok(Pending { id, ticket, root_of: Some(Arc::downgrade(self)) })
     }
 
     fn submit_root(&self, id: SlotId) -> Result<Ticket, Error> {
@@ -197,6 +199,19 @@ impl Shared {
     /// Gives slots up, and what was built on them.
     pub(crate) fn abandon_slots(&self, ids: &[SlotId]) -> Result<(), Error> {
         let mut mirror = self.current_mirror()?;
+        self.abandon_in(&mut mirror, ids)
+    }
+
+    /// Gives up what is open and nobody writes: when it was given up before, that was taken back or
+    /// could not be recorded.
+    pub(crate) fn give_up_forsaken(&self, mirror: &mut Mirror) -> Result<(), Error> {
+        let is_open = |node: &&Node| node.state == SlotState::Open;
+        let open = mirror.tree.nodes().filter(is_open).map(|node| node.id);
+        let forsaken: Vec<_> = open.filter(|id| !self.underway.has(*id)).collect();
+        self.abandon_in(mirror, &forsaken)
+    }
+
+    fn abandon_in(&self, mirror: &mut Mirror, ids: &[SlotId]) -> Result<(), Error> {
         let mut changed = Vec::new();
         for id in ids {
             if !mirror.tree.given_up(*id)?.is_empty() {
@@ -208,7 +223,7 @@ impl Shared {
         }
         let payload = encoded(&Abandoned { slots: List(changed.clone()) });
         let event = new_event(stream::ROOTS, kind::ABANDONED, &payload, &[]);
-        let _ticket = self.append(&mirror, &Batch::of(&event)?, &AppendOptions::default())?;
+        let _ticket = self.append(mirror, &Batch::of(&event)?, &AppendOptions::default())?;
         changed.into_iter().try_for_each(|id| mirror.tree.abandon(id))
     }
 

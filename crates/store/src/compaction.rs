@@ -1,7 +1,7 @@
 //! Compaction: the room of records that nobody needs comes back (rule R17).
 //!
 //! 1. *Survey*: how much of each data segment runs and tail lead to (`survey`, `facts`). Segments with
-//!    much garbage are chosen; never one in which something is not in runs yet.
+//!    much garbage are chosen; never one with records that only tail or spilled runs lead to.
 //! 2. *Move*: the records that runs lead to are read in the order in which they lie, checked, and
 //!    written again through a bulk session; what they are does not change, only where (`moving`).
 //! 3. *Adopt*: one event says which segments are not used any more, adopts the new records, and states
@@ -92,6 +92,7 @@ impl Store {
         let shared = &self.shared;
         shared.flush()?;
         shared.merge_runs()?;
+        shared.merge_spilled_wholly()?;
         shared.retain()?;
         let mut sum = Compaction::default();
         for _ in 0..ROUNDS_MAX {

@@ -117,16 +117,6 @@ pub enum Error {
         /// The slot.
         slot: Slot,
     },
-    /// Too much is committed and not final.
-    #[error(
-        "what is committed and not final takes {bytes} bytes of memory, {max} are allowed: root or abandon slots, or open the store with a higher tail_bytes_max"
-    )]
-    TooMuchUnrooted {
-        /// Bytes in use.
-        bytes: u64,
-        /// Bytes allowed.
-        max: u64,
-    },
     /// An account was given twice in a slot.
     #[error("slot {slot}: account {pubkey} is written twice; give only its last version")]
     WrittenTwice {

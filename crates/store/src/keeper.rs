@@ -92,23 +92,16 @@ impl Shared {
         if self.is_flush_due() {
             self.flush()?;
         }
+        self.make_room(self.spilled_from())?;
         self.merge_runs()?;
         self.retain()?;
         self.compact_if_due()
     }
 
-    /// Holds a writer up that is faster than the keeper: what is final is flushed at once. What is not
-    /// final stays in memory, so that there is a limit to it.
+    /// Holds a writer up that is faster than the keeper.
     pub(crate) fn make_room_in_tail(&self) -> Result<(), Error> {
         let max = self.options.tail_bytes_max;
-        if self.tail_bytes() < max {
-            return Ok(());
-        }
-        self.flush()?;
-        match self.tail_bytes() {
-            bytes if bytes < max => Ok(()),
-            bytes => Err(Error::TooMuchUnrooted { bytes, max }),
-        }
+        self.make_room(max - max / 4)
     }
 
     /// Memory that the tail takes, about.

@@ -31,6 +31,8 @@ mod run_set;
 mod segments;
 mod shared;
 mod sight;
+mod spilled;
+mod spilling;
 mod stats;
 mod store;
 mod stray_runs;

@@ -1,7 +1,7 @@
 //! When runs are merged, so that a lookup reads few of them (rule R15).
 //!
 //! - A delta run as long as half the one before it is merged with it, so that lengths fall by halves;
-//!   more than [`DELTAS_MAX`] there never are.
+//!   there are at most [`DELTAS_MAX`] when a flush adds one.
 //! - When the deltas of the newest window have more rows than there are live accounts, all of them and
 //!   the complete run become the next complete run, and a new window begins with it.
 //! - A window that another one follows is not read often: its deltas become one.
@@ -18,11 +18,12 @@ use icecore_types::Slot;
 use crate::{
     Error,
     run::{KeySource, Merge, Run, RunInfo, RunKind, merged_slots},
-    run_set::{PairEntry, RunEntry, RunPair, Window, runs_folder},
+    run_set::{PairEntry, RunEntry, RunPair, RunSet, Window, runs_folder},
     shared::{RecordKeys, Shared, State},
+    spilling::Garbage,
 };
 
-/// Delta runs of a window, at most: a lookup reads all of them.
+/// Delta runs of a window, and spilled runs, at most: a lookup reads all of them.
 pub(crate) const DELTAS_MAX: usize = 8;
 
 /// What is to be merged.
@@ -38,12 +39,25 @@ impl Shared {
     /// Merges until nothing is due.
     pub(crate) fn merge_runs(&self) -> Result<(), Error> {
         let _keeping = self.keeping.lock().expect("nobody panics while keeping");
-        let mut merged = Ok(());
-        while let (Ok(()), Some(plan)) = (&merged, self.merge_plan()) {
-            merged = self.carry_out(&plan);
-        }
+        let merged = self.merge_deltas_due().and_then(|()| self.merge_spilled(Garbage::Half));
         self.remove_stray_runs();
         merged
+    }
+
+    /// Merges if there are as many delta runs as there may be: a flush adds one. Whoever calls keeps.
+    pub(crate) fn make_room_for_delta(&self) -> Result<(), Error> {
+        let is_full = |window: &Window| window.deltas.len() >= DELTAS_MAX;
+        match self.state().runs.windows.iter().any(is_full) {
+            true => self.merge_deltas_due(),
+            false => Ok(()),
+        }
+    }
+
+    fn merge_deltas_due(&self) -> Result<(), Error> {
+        while let Some(plan) = self.merge_plan() {
+            self.carry_out(&plan)?;
+        }
+        Ok(())
     }
 
     fn merge_plan(&self) -> Option<Plan> {
@@ -93,7 +107,8 @@ impl Shared {
         self.disk.sync_folder(&runs_folder(&self.folder))?;
         {
             let mirror = self.mirror();
-            self.next_state(&mirror, &self.state(), windows, without_segments);
+            let change = |runs: &mut RunSet| runs.windows = windows;
+            self.next_state(&mirror, &self.state(), change, without_segments);
         }
         self.save_set()?;
         self.remove_stray_runs();
@@ -179,6 +194,7 @@ impl Shared {
         while let Some(row) = merge.next_row()? {
             let is_wanted = match kind {
                 RunKind::Delta { after } => row.slot > after,
+                RunKind::Spilled => true,
                 RunKind::Complete => {
                     let is_newest = row.slot <= to && row.newer.is_none_or(|newer| newer > to);
                     is_newest && row.locator.class().is_live()
@@ -197,8 +213,8 @@ impl Shared {
     }
 }
 
-/// Which deltas of these lengths, oldest first, are to become one.
-fn due(lengths: &[u64]) -> Option<std::ops::Range<usize>> {
+/// Which runs of these lengths, oldest first, are to become one.
+pub(crate) fn due(lengths: &[u64]) -> Option<std::ops::Range<usize>> {
     // From the newest on, as far as one is no longer than twice what is behind it.
     let mut behind = 0;
     let mut start = lengths.len();

@@ -29,7 +29,7 @@ use crate::{
     leases::Leases,
     record::RecordSeed,
     run::RunStore,
-    run_set::{RunSet, SetFile, Window, run_id, run_path, runs_folder},
+    run_set::{RunSet, SetFile, SpilledPair, Window, run_id, run_path, runs_folder},
     segments::Segments,
     shared::{Chain, Mirror, Shared, State},
     stray_runs::StrayRuns,
@@ -212,13 +212,9 @@ impl Store {
             let _keeping = self.shared.keeping.lock().expect("nobody panics while keeping");
             self.shared.save_set()?;
         }
-        let chain = {
-            let mut chain = self.shared.chain.write().expect("nobody panics while holding it");
-            std::mem::replace(&mut *chain, Chain::Closed)
-        };
-        match chain {
-            Chain::Writer(journal) => Ok(journal.close()?),
-            Chain::Reader(_) | Chain::Closed => Ok(()),
+        match self.shared.close_chain() {
+            Some(journal) => Ok(journal.close()?),
+            None => Ok(()),
         }
     }
 }
@@ -335,8 +331,12 @@ impl Shared {
         let open =
             |entry| Window::open(&*self.disk, &self.folder, self.identity, entry, &before.runs);
         let windows = set.windows.0.iter().map(open).collect::<Result<Vec<_>, _>>()?;
+        let open = |entry| {
+            SpilledPair::open(&*self.disk, &self.folder, self.identity, entry, &before.runs)
+        };
+        let spilled = set.spilled.0.iter().map(open).collect::<Result<Vec<_>, _>>()?;
         let segments = self.renewed_segments(&Segments::default(), &[]);
-        let runs = RunSet { number: set.number, windows, segments };
+        let runs = RunSet { number: set.number, windows, spilled, segments };
         let mut state = Arc::new(State { tail: Tail::default(), runs });
         let mut mirror = Mirror {
             applied_end: set.covered_end,
@@ -348,9 +348,12 @@ impl Shared {
         };
         for entry in &set.nodes.0 {
             let mut node = self.node_of(&mut mirror, entry)?;
-            if let (Some(sequence), false) = (node.event, node.is_flushed) {
-                let event = self.history.read(sequence)?;
-                if let StoreEvent::Committed(committed) = self.store_event(sequence)? {
+            if let (Some(sequence), false) = (node.event, node.is_flushed)
+                && let StoreEvent::Committed(committed) = self.store_event(sequence)?
+            {
+                node.versions = committed.accounts_written;
+                if !node.is_spilled {
+                    let event = self.history.read(sequence)?;
                     let versions = self.versions_of(&event, &committed, node.index)?;
                     node.versions = versions.len() as u64;
                     state.tail.add(versions);
@@ -416,6 +419,19 @@ impl Shared {
         }
         self.next_run.fetch_max(highest + 1, Ordering::Relaxed);
         Ok(())
+    }
+
+    /// Ends writing; gives the journal if it was open for that.
+    pub(crate) fn close_chain(&self) -> Option<Journal> {
+        let mut chain = self.chain.write().expect("nobody panics while holding it");
+        match std::mem::replace(&mut *chain, Chain::Closed) {
+            Chain::Writer(journal) => Some(journal),
+            reader @ Chain::Reader(_) => {
+                *chain = reader;
+                None
+            }
+            Chain::Closed => None,
+        }
     }
 
     /// Waits until everything that was accepted is durable.

@@ -15,7 +15,10 @@
 //!
 //! What it does *not* do: judge what is written; the gates of the commit do.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    sync::Arc,
+};
 
 use icecore_journal::{Batch, EventRef, Extent};
 use icecore_types::{Account, AccountRef, DATA_BYTES_MAX, Pubkey, Slot};
@@ -85,6 +88,7 @@ impl Shared {
     ) -> Result<OpenSlot, Error> {
         self.make_room_in_tail()?;
         let mut mirror = self.current_mirror()?;
+        self.give_up_forsaken(&mut mirror)?;
         let parent_node = mirror.tree.check_begin(number, parent)?.clone();
         let sight = self.sight_of(&mirror, parent)?;
         self.pass_over_ids(&mirror)?;
@@ -96,6 +100,7 @@ impl Shared {
         let ticket = self.append(&mirror, &Batch::of(&event)?, &Default::default())?;
         let id = SlotId(ticket.receipt().first_sequence);
         self.has_given_id(id);
+        self.underway.begin(id);
         mirror.tree.begin(id, number, parent)?;
         let index = mirror.tree.get(id).expect("just begun").index;
         Ok(OpenSlot {
@@ -168,10 +173,12 @@ impl OpenSlot {
         if bytes > DATA_BYTES_MAX {
             return Err(Error::DataTooLong { slot: self.number, pubkey, bytes });
         }
-        let place = Written::Waiting(self.waiting.len());
-        if self.written.insert(pubkey, place).is_some() {
-            return Err(Error::WrittenTwice { slot: self.number, pubkey });
-        }
+        match self.written.entry(pubkey) {
+            Entry::Occupied(_) => {
+                return Err(Error::WrittenTwice { slot: self.number, pubkey });
+            }
+            Entry::Vacant(entry) => entry.insert(Written::Waiting(self.waiting.len())),
+        };
         let (pubkey, account) = account.to_owned();
         self.waiting_bytes += account.data.len();
         self.waiting.push(Waiting { pubkey, account });

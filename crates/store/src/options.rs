@@ -40,8 +40,8 @@ pub struct Options {
     pub keep_abandoned_slots: u64,
     /// Versions of rooted slots that are gathered before they go to a run.
     pub flush_versions: u64,
-    /// Memory for versions that no run holds; beyond it no slot is begun until slots are rooted or
-    /// forgotten.
+    /// Memory for versions that no run holds, and for sorting them when they go to runs: what becomes
+    /// final is flushed, what does not is spilled.
     pub tail_bytes_max: u64,
     /// What of the past is kept.
     pub retention: Retention,

@@ -8,7 +8,8 @@
 //!    what was written behind it.
 //! 4. The records are read again for the order of owners: those that these runs lead to, and their
 //!    departures.
-//! 5. The run set is written, and run files that it does not name are removed.
+//! 5. What slots wrote that are not final is spilled if there is much of it.
+//! 6. The run set is written, and run files that it does not name are removed.
 //!
 //! Accounts are counted and compared with what the chain states of each complete run's slot.
 //!
@@ -216,7 +217,7 @@ impl Shared {
         let number = SetFile::read(&*self.disk, &self.folder).ok().flatten();
         // Beyond that of any set that a reader may have seen.
         let number = number.map_or(self.history.end(), |set| set.number) + 1;
-        let empty = RunSet { number, windows: Vec::new(), segments };
+        let empty = RunSet { number, windows: Vec::new(), spilled: Vec::new(), segments };
         self.set_state(empty.clone());
         let chronicle = self.chronicle()?;
         let bytes_of_records: u64 =
@@ -239,6 +240,7 @@ impl Shared {
             ..Mirror::default()
         };
         self.set_state(RunSet { windows, ..empty });
+        self.spill_from_extents()?;
         self.save_set()?;
         self.remove_stray_runs();
         let state = self.state();
@@ -252,7 +254,7 @@ impl Shared {
             last,
             ..Rebuilt::default()
         };
-        for pair in state.runs.windows.iter().flat_map(Window::pairs) {
+        for pair in state.runs.pairs() {
             let by_owner = pair.by_owner.as_ref().map(|run| *run.info());
             for info in [*pair.by_pubkey.info()].into_iter().chain(by_owner) {
                 rebuilt.runs += 1;

@@ -108,11 +108,13 @@ impl Shared {
             totals: Arc::new(facts.totals.clone()),
             versions: 0,
             is_flushed: true,
+            is_spilled: false,
         });
         mirror.base = Some(Arc::new(facts.clone()));
         let runs = RunSet {
             number: state.runs.number + 1,
             windows,
+            spilled: state.runs.spilled.clone(),
             segments: self.renewed_segments(&state.runs.segments, &[]),
         };
         Ok(Arc::new(State { tail: state.tail.retained(|_| true), runs }))
@@ -167,6 +169,7 @@ impl Shared {
             totals: Arc::new(totals),
             versions: 0,
             is_flushed: entry.is_flushed,
+            is_spilled: entry.is_spilled,
         })
     }
 

@@ -3,14 +3,16 @@
 //! A run holds rows `(key, slot, locator)`, ordered by key upward and slot downward. There are two
 //! orders: by pubkey (`K` = 32) and by owner and pubkey (`K` = 64). A *complete* run has one row for
 //! each account that lives at its slot; a *delta* run has what was written in a range of slots, and a
-//! filter. The byte tables are in `docs/formats/runs.md`.
+//! filter. A *spilled* run is like a delta run, but of slots that are not final: the slot of a row, and
+//! of what is said of slots here, is a slot's identity there. The byte tables are in
+//! `docs/formats/runs.md`.
 //!
 //! Invariants:
 //! - A file is a row of blocks of 4 KiB. Each block has a checksum of its own, seeded with store, run
 //!   and the block's number, that is compared when the block is first touched. A damaged block is an
 //!   error, never "no such account".
 //! - A page holds only as many bytes of its keys as tell neighbours apart, eight behind the common
-//!   prefix at most, and 31 bits of a hash of the whole key. What these cannot decide the record
+//!   prefix at most, and 47 bits of a hash of the whole key. What these cannot decide the record
 //!   decides ([`KeySource`]). So nothing depends on keys being uniform, neither what is right nor
 //!   O(log n).
 //! - What a run contains is a function of its rows, however they came together: a merge gives the
@@ -84,6 +86,9 @@ pub enum RunKind {
         /// Rows are of later slots.
         after: Slot,
     },
+    /// What some slots wrote that are not final. The slots of rows are identities
+    /// ([`SlotId`](crate::SlotId)), which go upward along a fork as numbers do.
+    Spilled,
 }
 
 /// What a run says of itself in its first block.

@@ -4,11 +4,14 @@
 //! next complete run. Where that run was restored from an archive there may be a gap before it. Reads
 //! go from the slot wanted downward to the first complete run, and never below it (rule R20).
 //!
+//! Beside the windows there are *spilled* runs, with what slots wrote that are not final and that
+//! memory has no room for (see `spilling`).
+//!
 //! The run set is written to the file `set`, which is replaced as a whole:
 //!
 //! ```text
 //!  0  "ICERUNS\0"      8
-//!  8  version = 1      4
+//!  8  version = 2      4
 //! 12  zero             4
 //! 16  body length      8
 //! 24  BLAKE3 of body  32
@@ -80,6 +83,15 @@ impl Window {
     }
 }
 
+/// Runs of both orders over versions of slots that are not final, or were not when it was made.
+#[derive(Debug, Clone)]
+pub(crate) struct SpilledPair {
+    /// `to` is the last of the slots, by identity.
+    pub(crate) runs: RunPair,
+    /// Upward.
+    pub(crate) slots: Arc<[SlotId]>,
+}
+
 /// All runs that count.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct RunSet {
@@ -87,14 +99,22 @@ pub(crate) struct RunSet {
     pub(crate) number: u64,
     /// Oldest first.
     pub(crate) windows: Vec<Window>,
+    /// Oldest first; no two hold the same slot.
+    pub(crate) spilled: Vec<SpilledPair>,
     /// For the records that the runs lead to.
     pub(crate) segments: Arc<Segments>,
 }
 
 impl RunSet {
+    /// All of its runs.
+    pub(crate) fn pairs(&self) -> impl Iterator<Item = &RunPair> {
+        let spilled = self.spilled.iter().map(|spilled| &spilled.runs);
+        self.windows.iter().flat_map(Window::pairs).chain(spilled)
+    }
+
     /// Ids of all run files.
     pub(crate) fn ids(&self) -> impl Iterator<Item = u32> {
-        self.windows.iter().flat_map(Window::pairs).flat_map(RunPair::ids)
+        self.pairs().flat_map(RunPair::ids)
     }
 }
 
@@ -143,6 +163,12 @@ wire_struct! {
     }
 }
 
+impl WindowEntry {
+    fn pairs(&self) -> impl Iterator<Item = &PairEntry> {
+        [&self.complete].into_iter().chain(&self.deltas.0)
+    }
+}
+
 wire_struct! {
     /// A slot of the tree. What it wrote, and more of it, says its event.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -155,6 +181,7 @@ wire_struct! {
         pub(crate) event: Option<u64>,
         pub(crate) rooted_by: Option<u64>,
         pub(crate) is_flushed: bool,
+        pub(crate) is_spilled: bool,
     }
 }
 
@@ -170,6 +197,7 @@ wire_struct! {
         /// Runs get ids from here on.
         pub(crate) next_run: u32,
         pub(crate) windows: List<WindowEntry>,
+        pub(crate) spilled: List<PairEntry>,
         pub(crate) nodes: List<NodeEntry>,
         pub(crate) root: Option<SlotId>,
         pub(crate) gaps: List<(Slot, Slot)>,
@@ -179,7 +207,7 @@ wire_struct! {
 }
 
 const MAGIC: &[u8; 8] = b"ICERUNS\0";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const HEAD_BYTES: usize = 56;
 
 /// What a set file begins with.
@@ -216,6 +244,7 @@ impl SetFile {
             covered_digest: Hash::default(),
             next_run: 1,
             windows: List(Vec::new()),
+            spilled: List(Vec::new()),
             nodes: List(Vec::new()),
             root: None,
             gaps: List::default(),
@@ -223,13 +252,14 @@ impl SetFile {
         }
     }
 
+    /// All pairs of runs.
+    pub(crate) fn pairs(&self) -> impl Iterator<Item = &PairEntry> {
+        self.windows.0.iter().flat_map(WindowEntry::pairs).chain(&self.spilled.0)
+    }
+
     /// Ids of all run files.
     pub(crate) fn run_ids(&self) -> impl Iterator<Item = u32> {
-        let pairs = |window: &WindowEntry| {
-            let complete = [window.complete].into_iter();
-            complete.chain(window.deltas.0.clone()).collect::<Vec<_>>()
-        };
-        self.windows.0.iter().flat_map(pairs).flat_map(|pair| {
+        self.pairs().flat_map(|pair| {
             let owner = pair.by_owner.map(|run| run.id);
             [pair.by_pubkey.id].into_iter().chain(owner)
         })
@@ -344,7 +374,7 @@ impl RunPair {
         entry: &PairEntry,
         before: &RunSet,
     ) -> Result<Self, Error> {
-        let mut pairs = before.windows.iter().flat_map(Window::pairs);
+        let mut pairs = before.pairs();
         if let Some(open) = pairs.find(|pair| pair.entry() == *entry) {
             return Ok(open.clone());
         }
@@ -362,6 +392,26 @@ fn open_run<const K: usize>(
     entry: RunEntry,
 ) -> Result<Arc<Run<K>>, Error> {
     Run::open(disk, &run_path(store, entry.id), &identity, &entry.into())
+}
+
+impl SpilledPair {
+    /// Rows by pubkey.
+    pub(crate) fn versions(&self) -> u64 {
+        self.runs.by_pubkey.info().rows
+    }
+
+    pub(crate) fn open(
+        disk: &dyn Disk,
+        store: &Path,
+        identity: RunStore,
+        entry: &PairEntry,
+        before: &RunSet,
+    ) -> Result<Self, Error> {
+        let runs = RunPair::open(disk, store, identity, entry, before)?;
+        let run = &runs.by_pubkey;
+        let slots = (0..run.slots()).map(|index| run.slot(index).map(|commit| SlotId(commit.slot)));
+        Ok(Self { slots: slots.collect::<Result<_, _>>()?, runs })
+    }
 }
 
 impl Window {

@@ -1,8 +1,9 @@
-//! What can be seen from one point of the tree of slots: the tail as far as it is visible, and the
-//! runs of one window downward from a slot.
+//! What can be seen from one point of the tree of slots: the tail and spilled runs as far as they are
+//! visible, and the runs of one window downward from a slot.
 //!
 //! 1. The tail's newest visible version of the key, if there is one.
-//! 2. Delta runs from the newest that reaches below the slot; then the complete run. The first hit is
+//! 2. That of spilled runs.
+//! 3. Delta runs from the newest that reaches below the slot; then the complete run. The first hit is
 //!    the answer: runs do not overlap, and none lies above one that is newer.
 //!
 //! Invariant: what is seen never changes. A flush moves versions into runs of the *next* state.
@@ -63,6 +64,9 @@ impl Sight {
             return self.read(shared, slot, version, read).map(Some);
         }
         let sought = shared.identity.seek(&key.0);
+        if let Some((slot, locator)) = self.spilled_newest(shared, &sought)? {
+            return self.read(shared, slot, locator, read).map(Some);
+        }
         self.pairs().for_each(|pair| pair.by_pubkey.prefetch_filter(&sought));
         for pair in self.pairs() {
             if let Some(found) = pair.by_pubkey.newest_at(&sought, self.final_slot)? {
@@ -134,6 +138,12 @@ impl Sight {
                 Some(Found { slot, locator, is_certain: true })
             };
             let mut found: Vec<Option<Found>> = keys.iter().map(in_tail).collect();
+            for (found, sought) in
+                found.iter_mut().zip(&sought).filter(|(found, _)| found.is_none())
+            {
+                let newest = self.spilled_newest(shared, sought)?;
+                *found = newest.map(|(slot, locator)| Found { slot, locator, is_certain: true });
+            }
             // Of those that were found in runs.
             let mut pair_of: Vec<Option<&RunPair>> = vec![None; keys.len()];
             for pair in self.pairs() {
@@ -174,13 +184,14 @@ impl Shared {
         id: crate::SlotId,
     ) -> Result<Sight, Error> {
         let state = self.state();
-        let (in_tail, final_slot) = mirror.tree.sight(id).ok_or(Error::NoSuchSlot { slot: id })?;
+        let (unflushed, final_slot) =
+            mirror.tree.sight(id).ok_or(Error::NoSuchSlot { slot: id })?;
         let window = window_of(&state, final_slot).ok_or(Error::NoSuchSlot { slot: id })?;
         if state.runs.windows[window].last.is_some_and(|last| last < final_slot) {
             // Of its window only the base point is kept.
             return Err(Error::NoSuchSlot { slot: id });
         }
-        Ok(Sight { state, visible: Visible::of(in_tail), final_slot, window })
+        Ok(Sight { state, visible: Visible::of(unflushed), final_slot, window })
     }
 }
 

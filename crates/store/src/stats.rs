@@ -4,7 +4,7 @@ use icecore_journal::Progress;
 use icecore_types::Slot;
 
 use crate::{
-    Coverage, Error, LeaseInfo, SegmentUse, SlotState, Store, run_set::Window, shared::Chain,
+    Coverage, Error, LeaseInfo, SegmentUse, SlotState, Store, run_set::SpilledPair, shared::Chain,
 };
 
 /// Slots that are known by identity, by what has become of them.
@@ -41,6 +41,8 @@ pub struct Stats {
     pub run_bytes: u64,
     /// Data segments, in the order of their numbers.
     pub segments: Vec<SegmentUse>,
+    /// Versions in runs of slots that are not final, or were not when these were made.
+    pub spilled_versions: u64,
     /// Versions that no run holds.
     pub tail_versions: u64,
     /// Memory that they take, about.
@@ -96,6 +98,7 @@ impl Store {
             run_rows: 0,
             run_bytes: 0,
             segments,
+            spilled_versions: state.runs.spilled.iter().map(SpilledPair::versions).sum(),
             tail_versions: state.tail.len() as u64,
             tail_bytes: self.shared.tail_bytes(),
             leases: self.leases(),
@@ -104,7 +107,7 @@ impl Store {
                 Chain::Reader(_) | Chain::Closed => None,
             },
         };
-        for pair in state.runs.windows.iter().flat_map(Window::pairs) {
+        for pair in state.runs.pairs() {
             let by_owner = pair.by_owner.as_ref().map(|run| *run.info());
             for info in [*pair.by_pubkey.info()].into_iter().chain(by_owner) {
                 stats.runs += 1;

@@ -33,7 +33,7 @@ pub struct SlotInfo {
     pub state: SlotState,
     /// Its bank, once it is complete.
     pub bank: BankFields,
-    /// Accounts that it wrote, as far as they are in no run yet.
+    /// Accounts that it wrote, as far as they are in no run of final slots yet.
     pub versions: u64,
 }
 
@@ -160,5 +160,7 @@ impl Store {
 impl Drop for Store {
     fn drop(&mut self) {
         self.stop();
+        // Views and slots that are still held do not keep others from opening the store.
+        self.shared.close_chain();
     }
 }

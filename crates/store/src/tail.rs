@@ -1,5 +1,5 @@
-//! The versions that no run holds yet: those of unrooted slots, and of slots rooted since the last
-//! flush (rule R19).
+//! The versions that no run holds yet: those of unrooted slots that were not spilled, and of slots
+//! rooted since the last flush (rule R19).
 //!
 //! A table from key to versions; each version names the slot that wrote it by a small number, the
 //! slot's *index*. A reader brings the set of indexes that it can see ([`Visible`]) and takes the
@@ -22,7 +22,7 @@ use std::{
 use hashbrown::HashTable;
 use icecore_types::{Pubkey, Slot};
 
-use crate::locator::Locator;
+use crate::{SlotId, locator::Locator};
 
 /// Parts of the table, so that readers and the writer rarely meet.
 const SHARDS: usize = 64;
@@ -45,33 +45,57 @@ pub(crate) struct TailVersion {
 /// Memory of a version, about: the table is between 7/16 and 7/8 full.
 pub(crate) const VERSION_BYTES: usize = size_of::<TailVersion>() * 3 / 2;
 
-/// The slots that a view sees in the tail, with their numbers.
+/// A slot that no run of final slots holds: its versions are in the tail, or in spilled runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Unflushed {
+    pub(crate) index: SlotIndex,
+    pub(crate) id: SlotId,
+    pub(crate) number: Slot,
+    pub(crate) is_spilled: bool,
+}
+
+/// The slots that a view sees in the tail and in spilled runs, with their numbers.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Visible {
     first: u32,
-    /// By index from `first` on: the slot's number and 1, or 0 if it is not seen.
+    /// By index from `first` on: the slot's number and 1, or 0 if it is not seen in the tail.
     numbers: Vec<u64>,
+    /// Those in spilled runs, sorted.
+    spilled: Vec<(SlotId, Slot)>,
 }
 
 impl Visible {
-    pub(crate) fn of(slots: impl IntoIterator<Item = (SlotIndex, Slot)>) -> Self {
-        let slots: Vec<_> = slots.into_iter().collect();
-        let Some(first) = slots.iter().map(|(index, _)| index.0).min() else {
-            return Self::default();
-        };
-        let mut visible = Self { first, numbers: Vec::new() };
-        for (index, number) in slots {
-            let place = (index.0 - first) as usize;
+    pub(crate) fn of(slots: impl IntoIterator<Item = Unflushed>) -> Self {
+        let (spilled, in_tail): (Vec<_>, Vec<_>) =
+            slots.into_iter().partition(|slot: &Unflushed| slot.is_spilled);
+        let mut spilled: Vec<_> = spilled.iter().map(|slot| (slot.id, slot.number)).collect();
+        spilled.sort_unstable();
+        let first = in_tail.iter().map(|slot| slot.index.0).min().unwrap_or(0);
+        let mut visible = Self { first, numbers: Vec::new(), spilled };
+        for slot in in_tail {
+            let place = (slot.index.0 - first) as usize;
             if visible.numbers.len() <= place {
                 visible.numbers.resize(place + 1, 0);
             }
-            visible.numbers[place] = number + 1;
+            visible.numbers[place] = slot.number + 1;
         }
         visible
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
+    /// Whether nothing of the tail is seen.
+    fn is_without_tail(&self) -> bool {
         self.numbers.is_empty()
+    }
+
+    /// The last of the spilled slots that are seen.
+    pub(crate) fn last_spilled(&self) -> Option<SlotId> {
+        self.spilled.last().map(|(id, _)| *id)
+    }
+
+    /// The number of a spilled slot, if it is seen.
+    pub(crate) fn spilled_number(&self, id: SlotId) -> Option<Slot> {
+        let place = self.spilled.binary_search_by_key(&id, |(id, _)| *id).ok()?;
+        Some(self.spilled[place].1)
     }
 
     /// The number of a slot, if it is seen.
@@ -117,7 +141,7 @@ impl Tail {
 
     /// The newest version of a key that is seen, with the slot's number.
     pub(crate) fn newest(&self, key: &Pubkey, visible: &Visible) -> Option<(Slot, TailVersion)> {
-        if visible.is_empty() {
+        if visible.is_without_tail() {
             return None;
         }
         let hash = self.hash(key);
@@ -151,7 +175,7 @@ impl Tail {
         mut wants: impl FnMut(&TailVersion) -> bool,
     ) -> Vec<(Slot, TailVersion)> {
         let mut found = Vec::new();
-        if visible.is_empty() {
+        if visible.is_without_tail() {
             return found;
         }
         self.for_each(|version| {
@@ -198,18 +222,23 @@ mod tests {
         }
     }
 
+    fn unflushed(index: u32, number: Slot) -> Unflushed {
+        let id = SlotId(u64::from(index) + 1000);
+        Unflushed { index: SlotIndex(index), id, number, is_spilled: false }
+    }
+
     #[test]
     fn a_view_takes_the_newest_version_of_the_slots_that_it_sees() {
         let tail = Tail::default();
         tail.add([version(1, 5), version(1, 6), version(1, 7), version(2, 6)]);
         // Index 7 was begun last and has the lower number: another fork.
-        let visible = Visible::of([(SlotIndex(5), 100), (SlotIndex(6), 103)]);
+        let visible = Visible::of([unflushed(5, 100), unflushed(6, 103)]);
         let newest = |key: u8, visible: &Visible| {
             tail.newest(&Pubkey([key; 32]), visible).map(|(number, at)| (number, at.slot.0))
         };
         assert_eq!(newest(1, &visible), Some((103, 6)));
-        assert_eq!(newest(1, &Visible::of([(SlotIndex(7), 102)])), Some((102, 7)));
-        assert_eq!(newest(2, &Visible::of([(SlotIndex(5), 100)])), None);
+        assert_eq!(newest(1, &Visible::of([unflushed(7, 102)])), Some((102, 7)));
+        assert_eq!(newest(2, &Visible::of([unflushed(5, 100)])), None);
         assert_eq!(newest(3, &visible), None);
         assert_eq!(newest(1, &Visible::default()), None);
         let all: Vec<_> = tail
@@ -218,6 +247,12 @@ mod tests {
             .map(|(number, at)| (number, at.key.0[0]))
             .collect();
         assert_eq!(all, [(103, 1), (103, 2)]);
+        let spilled = Unflushed { is_spilled: true, ..unflushed(6, 103) };
+        let visible = Visible::of([unflushed(5, 100), spilled]);
+        assert_eq!(newest(1, &visible), Some((100, 5)), "what was spilled is not looked for here");
+        assert_eq!(visible.last_spilled(), Some(SlotId(1006)));
+        assert_eq!(visible.spilled_number(SlotId(1006)), Some(103));
+        assert_eq!(visible.spilled_number(SlotId(1005)), None);
         let rest = tail.retained(|version| version.slot.0 == 7);
         assert_eq!((tail.len(), rest.len()), (4, 1));
         assert_eq!(rest.versions(&Pubkey([1; 32])), [version(1, 7)]);

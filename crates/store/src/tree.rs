@@ -27,7 +27,7 @@ use crate::{
     Error,
     bank::{BankFields, StateTotals},
     events::SlotId,
-    tail::SlotIndex,
+    tail::{SlotIndex, Unflushed},
 };
 
 /// What has become of a slot.
@@ -61,10 +61,25 @@ pub(crate) struct Node {
     /// Known once it is committed.
     pub(crate) bank: BankFields,
     pub(crate) totals: Arc<StateTotals>,
-    /// Versions that it has in the tail.
+    /// Versions that it has in the tail or in spilled runs.
     pub(crate) versions: u64,
-    /// Whether runs hold what it wrote.
+    /// Whether runs of final slots hold what it wrote.
     pub(crate) is_flushed: bool,
+    /// Whether spilled runs do, or did before these.
+    pub(crate) is_spilled: bool,
+}
+
+impl Node {
+    /// Whether what it wrote is in spilled runs, and in no others.
+    pub(crate) fn is_only_spilled(&self) -> bool {
+        self.is_spilled && !self.is_flushed
+    }
+
+    /// As views name it while no run of final slots holds what it wrote.
+    fn unflushed(&self) -> Option<Unflushed> {
+        let Self { index, id, number, is_spilled, .. } = *self;
+        (!self.is_flushed).then_some(Unflushed { index, id, number, is_spilled })
+    }
 }
 
 /// The tree.
@@ -166,6 +181,7 @@ impl Tree {
                 totals: Arc::default(),
                 versions: 0,
                 is_flushed: false,
+                is_spilled: false,
             },
         );
         Ok(())
@@ -291,29 +307,26 @@ impl Tree {
         Ok(())
     }
 
-    /// What a view of a slot sees beside the runs: the slots in the tail, and the slot up to which it
-    /// sees what is final.
-    pub(crate) fn sight(&self, id: SlotId) -> Option<(Vec<(SlotIndex, Slot)>, Slot)> {
-        let mut in_tail = Vec::new();
+    /// What a view of a slot sees beside the runs of final slots: slots that these do not hold, and the
+    /// slot up to which it sees what is final.
+    pub(crate) fn sight(&self, id: SlotId) -> Option<(Vec<Unflushed>, Slot)> {
+        let mut unflushed = Vec::new();
         let mut final_slot = None;
         for node in self.upward(id) {
             if node.state == SlotState::Rooted {
                 final_slot.get_or_insert(node.number);
             }
-            if !node.is_flushed {
-                in_tail.push((node.index, node.number));
-            }
+            unflushed.extend(node.unflushed());
         }
-        Some((in_tail, final_slot?))
+        Some((unflushed, final_slot?))
     }
 
-    /// What a view of the final state at a slot sees in the tail.
-    pub(crate) fn rooted_sight(&self, slot: Slot) -> Vec<(SlotIndex, Slot)> {
+    /// What a view of the final state at a slot sees beside the runs of final slots.
+    pub(crate) fn rooted_sight(&self, slot: Slot) -> Vec<Unflushed> {
         self.nodes
             .values()
-            .filter(|node| node.state == SlotState::Rooted && !node.is_flushed)
-            .filter(|node| node.number <= slot)
-            .map(|node| (node.index, node.number))
+            .filter(|node| node.state == SlotState::Rooted && node.number <= slot)
+            .filter_map(Node::unflushed)
             .collect()
     }
 
@@ -389,6 +402,7 @@ mod tests {
             totals: Arc::default(),
             versions: 0,
             is_flushed: true,
+            is_spilled: false,
         };
         tree.set_base(base);
         tree
@@ -422,7 +436,7 @@ mod tests {
         assert!(tree.chain_to(SlotId(6)).is_err() && tree.chain_to(SlotId(3)).is_err());
         assert!(tree.abandon(SlotId(2)).is_err(), "it is final");
         let (seen, final_slot) = tree.sight(SlotId(6)).expect("known");
-        let numbers: Vec<_> = seen.iter().map(|(_, number)| *number).collect();
+        let numbers: Vec<_> = seen.iter().map(|slot| slot.number).collect();
         assert_eq!((numbers, final_slot), (vec![105, 103, 101], 101));
         // A child of an abandoned slot is abandoned when it is complete.
         grow(&mut tree, 7, 106, 6);

@@ -1,4 +1,5 @@
-//! Data segments that slots under way have written to, and that no event names yet.
+//! Slots under way: those that somebody writes, and data segments that these have written to and that
+//! no event names yet.
 //!
 //! A segment in which a slot that is not complete has an extent must not be rewritten: the commit
 //! could not adopt it then. It is noted before the extent is finished, so before the segment can be
@@ -20,6 +21,17 @@ pub(crate) struct Underway {
 }
 
 impl Underway {
+    /// A slot has begun.
+    pub(crate) fn begin(&self, slot: SlotId) {
+        let mut segments = self.segments.lock().expect("nobody panics while holding it");
+        segments.entry(slot).or_default();
+    }
+
+    /// Whether somebody writes a slot.
+    pub(crate) fn has(&self, slot: SlotId) -> bool {
+        self.segments.lock().expect("nobody panics while holding it").contains_key(&slot)
+    }
+
     /// A slot is about to finish an extent in a segment.
     pub(crate) fn note(&self, slot: SlotId, segment: u32) {
         let mut segments = self.segments.lock().expect("nobody panics while holding it");

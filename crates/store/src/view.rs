@@ -242,13 +242,8 @@ impl Shared {
         {
             return Err(Error::InGap { slot: number, first: last + 1, last: next.first() - 1 });
         }
-        if let Some((first, last)) =
-            mirror.gaps.iter().find(|(first, last)| (*first..=*last).contains(&number))
-        {
-            return Err(Error::InGap { slot: number, first: *first, last: *last });
-        }
-        // The newest is in the tail, in a delta, or it is where the window begins.
-        let in_tail = mirror
+        // The newest is in the tail, spilled, in a delta, or it is where the window begins.
+        let unflushed = mirror
             .tree
             .nodes()
             .filter(|node| node.state == SlotState::Rooted && !node.is_flushed)
@@ -258,9 +253,9 @@ impl Shared {
             .tree
             .rooted_sight(number)
             .into_iter()
-            .filter(|(_, number)| *number > window.first());
+            .filter(|slot| slot.number > window.first());
         let visible = Visible::of(visible);
-        let slot = match in_tail {
+        let slot = match unflushed {
             Some(node) => ViewSlot {
                 number: node.number,
                 bank: node.bank,
@@ -269,6 +264,13 @@ impl Shared {
             None => self.flushed_slot_at(window, number)?,
         };
         let final_slot = slot.number;
+        // What is final within a gap is known all the same: an archive was restored there.
+        let hides = |(first, last): &&(Slot, Slot)| {
+            (*first..=*last).contains(&number) && final_slot < *first
+        };
+        if let Some((first, last)) = mirror.gaps.iter().find(hides) {
+            return Err(Error::InGap { slot: number, first: *first, last: *last });
+        }
         Ok((slot, Sight { state: Arc::clone(&state), visible, final_slot, window: window_place }))
     }
 

@@ -10,13 +10,13 @@ use icecore_types::Slot;
 
 use super::{CheckPhase, Work};
 use crate::{
-    Error, Locator, SizeClass, Store,
+    Error, Locator, SizeClass, SlotId, Store,
     compaction::facts::{RECORD_KINDS, record_extents},
     events::StoreEvent,
     record::Version,
     replay::for_each_record,
-    run::{KeySource, Run},
-    run_set::{RunPair, Window},
+    run::{KeySource, Run, RunKind},
+    run_set::{RunPair, SpilledPair, Window},
     shared::{RecordKeys, Shared, State, owner_key},
 };
 
@@ -47,7 +47,7 @@ impl Work<'_, '_> {
         }
         self.found.records = runs.records;
         let Runs { met, .. } = runs;
-        for pair in state.runs.windows.iter().flat_map(Window::pairs) {
+        for pair in state.runs.pairs() {
             let by_owner = pair.by_owner.as_ref().map(|run| (*run.info(), run.path()));
             let by_pubkey = (*pair.by_pubkey.info(), pair.by_pubkey.path());
             for (info, path) in [by_pubkey].into_iter().chain(by_owner) {
@@ -60,22 +60,28 @@ impl Work<'_, '_> {
                     self.damage(path, 0, what);
                 }
             }
-            let slots = Runs::slots(shared, pair);
-            self.noted(slots)?;
+        }
+        for pair in state.runs.windows.iter().flat_map(Window::pairs) {
+            self.noted(Runs::slots(shared, pair))?;
+        }
+        for spilled in &state.runs.spilled {
+            self.noted(Runs::spilled_slots(shared, spilled))?;
         }
         Ok(())
     }
 }
 
-impl Runs<'_> {
+impl<'a> Runs<'a> {
     /// Takes the records of an event; gives their bytes.
     fn event(&mut self, event: &Event) -> Result<u64, Error> {
         let shared = self.shared;
         let payload = shared.history.payload(event)?;
         let Some(decoded) = StoreEvent::decode(event, &payload)? else { return Ok(0) };
-        let is_final = match &decoded {
-            StoreEvent::Committed(committed) => self.is_final(committed.bank.slot, event)?,
-            _ => true,
+        let (is_final, spilled) = match &decoded {
+            StoreEvent::Committed(committed) => {
+                (self.is_final(committed.bank.slot, event)?, self.spilled(committed.id))
+            }
+            _ => (true, None),
         };
         let extents = event.extents();
         let mut bytes = 0;
@@ -86,8 +92,18 @@ impl Runs<'_> {
             }
             for_each_record(&shared.history, shared.seed(), extent, |place, version| {
                 self.records += 1;
+                let locator = version.locator(place.0, place.1);
+                if let Some((id, pair)) = spilled
+                    && !self.meet(pair, id.0, locator, version)?
+                {
+                    return Err(Error::Corrupt {
+                        path: pair.by_pubkey.path().to_path_buf(),
+                        offset: 0,
+                        what: "the run lacks a version of one of its slots",
+                    });
+                }
                 match is_final {
-                    true => self.record(version.locator(place.0, place.1), version),
+                    true => self.record(locator, version),
                     false => Ok(()),
                 }
             })?;
@@ -109,18 +125,26 @@ impl Runs<'_> {
         Ok(self.state.runs.windows.first().is_some_and(|window| slot < window.first()))
     }
 
+    /// The spilled runs that hold what a slot wrote.
+    fn spilled(&self, id: SlotId) -> Option<(SlotId, &'a RunPair)> {
+        let state = self.state;
+        let holds = |spilled: &&SpilledPair| spilled.slots.binary_search(&id).is_ok();
+        state.runs.spilled.iter().find(holds).map(|spilled| (id, &spilled.runs))
+    }
+
     fn record(&mut self, locator: Locator, version: &Version<'_>) -> Result<(), Error> {
         let slot = version.slot;
         let state = self.state;
         for window in &state.runs.windows {
             if slot <= window.first() {
                 if window.base.is_none() || slot == window.first() {
-                    self.meet(&window.complete, locator, version)?;
+                    self.meet(&window.complete, slot, locator, version)?;
                 }
             } else if window.last.is_none_or(|last| slot <= last) {
                 let reaches = |delta: &&RunPair| delta.after < Some(slot) && slot <= delta.to;
                 let Some(delta) = window.deltas.iter().find(reaches) else { continue };
-                if !self.meet(delta, locator, version)? && !self.is_elsewhere(delta, version)? {
+                let is_there = self.meet(delta, slot, locator, version)?;
+                if !is_there && !self.is_elsewhere(delta, version)? {
                     return Err(Error::Corrupt {
                         path: delta.by_pubkey.path().to_path_buf(),
                         offset: 0,
@@ -132,14 +156,15 @@ impl Runs<'_> {
         Ok(())
     }
 
-    /// Whether a pair of runs leads to this record; counts the rows that do.
+    /// Whether a pair of runs leads to this record, with rows of this slot; counts the rows that do.
     fn meet(
         &mut self,
         pair: &RunPair,
+        slot: Slot,
         locator: Locator,
         version: &Version<'_>,
     ) -> Result<bool, Error> {
-        let (account, slot) = (&version.account, version.slot);
+        let account = &version.account;
         let keys = RecordKeys { shared: self.shared, segments: &self.state.runs.segments };
         if !leads(self.shared, &pair.by_pubkey, &account.pubkey.0, slot, locator, &keys)? {
             return Ok(false);
@@ -147,7 +172,8 @@ impl Runs<'_> {
         *self.met.entry(pair.by_pubkey.info().id).or_default() += 1;
         let Some(by_owner) = &pair.by_owner else { return Ok(true) };
         let live = locator.class().is_live().then_some((account.owner, locator));
-        let departed = version.previous_owner.filter(|_| pair.after.is_some());
+        let is_complete = pair.by_pubkey.header().kind == RunKind::Complete;
+        let departed = version.previous_owner.filter(|_| !is_complete);
         let departed = departed.map(|owner| (owner, locator.with_class(SizeClass::DEPARTURE)));
         for (owner, locator) in live.into_iter().chain(departed) {
             let key = owner_key(owner, account.pubkey);
@@ -170,6 +196,23 @@ impl Runs<'_> {
         let sought = self.shared.identity.seek(&version.account.pubkey.0);
         let slots = version.slot..=version.slot;
         Ok(pair.by_pubkey.versions(sought, slots, &keys)?.next().transpose()?.is_some())
+    }
+
+    /// The slots that a spilled run names are those of the commits that it names.
+    fn spilled_slots(shared: &Shared, spilled: &SpilledPair) -> Result<(), Error> {
+        let run = &spilled.runs.by_pubkey;
+        for index in 0..run.slots() {
+            let commit = run.slot(index)?;
+            let event = shared.store_event(commit.sequence)?;
+            if !matches!(event, StoreEvent::Committed(of) if of.id == SlotId(commit.slot)) {
+                return Err(Error::Corrupt {
+                    path: run.path().to_path_buf(),
+                    offset: 0,
+                    what: "the run names another slot's event for a slot",
+                });
+            }
+        }
+        Ok(())
     }
 
     /// The slots that a run names are those of the events that it names.

@@ -25,6 +25,10 @@ use crate::{
 /// KiB of content: what is neither alive nor garbage.
 const SEGMENT_HEAD_BYTES: u64 = 4096;
 
+/// What a rewrite may write beside records: heads and digests of one segment of moved records and of
+/// one of what else is kept. To give back less is not worth it, or would go on forever.
+const REWRITE_OVERHEAD_BYTES: u64 = 2 * (SEGMENT_HEAD_BYTES + 64);
+
 /// A data segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct SegmentUse {
@@ -34,7 +38,8 @@ pub struct SegmentUse {
     pub bytes: u64,
     /// Bytes of records that are alive and of what goes with slots and base points, about.
     pub live_bytes: u64,
-    /// Whether it can be rewritten: it is sealed, and nothing in it is still to be sorted into runs.
+    /// Whether it can be rewritten: it is sealed, and nothing in it is of slots that are
+    /// neither flushed nor forgotten.
     pub is_free: bool,
 }
 
@@ -75,6 +80,12 @@ impl Shared {
             busy.insert(version.locator.segment());
             count(version.locator);
         });
+        for spilled in &state.runs.spilled {
+            self.for_each_row(&state, &spilled.runs.by_pubkey, &mut |locator| {
+                busy.insert(locator.segment());
+                count(locator);
+            })?;
+        }
         for (place, window) in state.runs.windows.iter().enumerate() {
             for pair in window.pairs() {
                 let is_repetition = pair.after.is_none() && window.base.is_none() && place > 0;
@@ -173,15 +184,16 @@ pub(crate) fn choose(segments: &[SegmentUse]) -> BTreeSet<u32> {
         .collect();
     worth.sort_by_key(|segment| (u64::MAX - segment.garbage_percent(), segment.segment));
     let mut chosen = BTreeSet::new();
-    let mut moved_bytes = 0;
+    let (mut bytes, mut moved_bytes) = (0, 0);
     for segment in worth.into_iter().take(INPUTS_MAX) {
         // What does not fit is left for the next time.
         if chosen.is_empty() || moved_bytes + segment.live_bytes <= MOVED_BYTES_MAX {
+            bytes += segment.bytes;
             moved_bytes += segment.live_bytes;
             chosen.insert(segment.segment);
         }
     }
-    chosen
+    if bytes <= moved_bytes + REWRITE_OVERHEAD_BYTES { BTreeSet::new() } else { chosen }
 }
 
 #[cfg(test)]
@@ -192,16 +204,30 @@ mod tests {
     fn segments_with_much_garbage_are_chosen_first_and_busy_ones_never() {
         let used = |segment, live_bytes, is_free| SegmentUse {
             segment,
-            bytes: SEGMENT_HEAD_BYTES + 1000,
+            bytes: SEGMENT_HEAD_BYTES + 100_000,
             live_bytes,
             is_free,
         };
         let segments =
-            [used(1, 1000, true), used(2, 100, false), used(3, 800, true), used(4, 740, true)];
+            [(1, 100_000, true), (2, 10_000, false), (3, 80_000, true), (4, 74_000, true)]
+                .map(|(segment, live_bytes, is_free)| used(segment, live_bytes, is_free));
         assert_eq!(choose(&segments), BTreeSet::from([4]), "a quarter is garbage, or more");
         let large =
             |segment, live_bytes| SegmentUse { segment, bytes: 1 << 31, live_bytes, is_free: true };
         let segments = [large(1, MOVED_BYTES_MAX), large(2, 100), large(3, MOVED_BYTES_MAX - 200)];
         assert_eq!(choose(&segments), BTreeSet::from([2, 3]), "more is left for the next time");
+    }
+
+    #[test]
+    fn segments_whose_rewriting_gives_nothing_back_are_left() {
+        let small = |segment| SegmentUse {
+            segment,
+            bytes: SEGMENT_HEAD_BYTES + 176,
+            live_bytes: 112,
+            is_free: true,
+        };
+        assert!(small(1).garbage_percent() >= GARBAGE_PERCENT_MIN);
+        assert_eq!(choose(&[small(1), small(2)]), BTreeSet::new());
+        assert_eq!(choose(&[1, 2, 3].map(small)), BTreeSet::from([1, 2, 3]), "two heads are saved");
     }
 }

@@ -147,6 +147,7 @@ impl Chronicle {
             totals: Arc::new(facts.totals.clone()),
             versions: 0,
             is_flushed: true,
+            is_spilled: false,
         });
         self.base = Some(Arc::new(facts));
         let (slots, kept) = (Vec::new(), Kept::Nothing);

@@ -1,7 +1,7 @@
 //! All versions of an account that are kept, and what differs between two slots.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     ops::{Bound, ControlFlow, RangeInclusive},
     sync::Arc,
 };
@@ -10,11 +10,12 @@ use icecore_types::{Account, Hash, Pubkey, Slot};
 
 use super::{AccountVersion, View, VisitedAccount, range::ScanCursor};
 use crate::{
-    Error, Store,
+    Error, SlotId, Store,
     locator::Locator,
     run::{Merge, Run},
     run_set::Window,
     shared::{RecordKeys, Shared, State},
+    tree::Node,
 };
 
 /// A version of an account; one with zero lamports says that it was closed.
@@ -46,7 +47,7 @@ impl Store {
         slots: RangeInclusive<Slot>,
     ) -> Result<Vec<HistoryVersion>, Error> {
         let shared = &self.shared;
-        let (state, mut versions) = shared.tail_history(pubkey, &slots)?;
+        let (state, mut versions) = shared.unflushed_history(pubkey, &slots)?;
         for place in 0..state.runs.windows.len() {
             versions.extend(shared.window_history(&state, place, pubkey, &slots)?);
         }
@@ -60,28 +61,40 @@ impl Store {
 }
 
 impl Shared {
-    fn tail_history(
+    /// What slots wrote that runs of final slots do not hold.
+    fn unflushed_history(
         &self,
         pubkey: &Pubkey,
         slots: &RangeInclusive<Slot>,
     ) -> Result<(Arc<State>, Vec<HistoryVersion>), Error> {
         let mut found = Vec::new();
-        let state = {
+        let (state, spilled) = {
             let mirror = self.current_mirror()?;
             let state = self.state();
+            let is_durable =
+                |event: Option<u64>| event.is_some_and(|event| event < mirror.durable_end);
+            let wanted = |node: &&Node| slots.contains(&node.number) && is_durable(node.event);
+            let facts =
+                |node: &Node| (node.number, node.bank.bank_hash, is_durable(node.rooted_by));
             for version in state.tail.versions(pubkey) {
                 let node = mirror.tree.nodes().find(|node| node.index == version.slot);
-                let Some(node) = node.filter(|node| slots.contains(&node.number)) else { continue };
-                let is_durable =
-                    |event: Option<u64>| event.is_some_and(|event| event < mirror.durable_end);
-                if is_durable(node.event) {
-                    let is_rooted = is_durable(node.rooted_by);
-                    found.push((node.number, node.bank.bank_hash, is_rooted, version.locator));
+                found.extend(node.filter(wanted).map(|node| (facts(node), version.locator)));
+            }
+            let spilled = mirror.tree.nodes().filter(|node| node.is_only_spilled()).filter(wanted);
+            let spilled: BTreeMap<SlotId, _> = spilled.map(|node| (node.id, facts(node))).collect();
+            (state, spilled)
+        };
+        let keys = RecordKeys { shared: self, segments: &state.runs.segments };
+        let sought = self.identity.seek(&pubkey.0);
+        if let Some((last, _)) = spilled.last_key_value() {
+            for pair in &state.runs.spilled {
+                for version in pair.runs.by_pubkey.versions(sought, 0..=last.0, &keys)? {
+                    let (id, locator) = version?;
+                    found.extend(spilled.get(&SlotId(id)).map(|facts| (*facts, locator)));
                 }
             }
-            state
-        };
-        let read = |(slot, bank_hash, is_rooted, locator): (Slot, Hash, bool, Locator)| {
+        }
+        let read = |((slot, bank_hash, is_rooted), locator): ((Slot, Hash, bool), Locator)| {
             self.history_version(&state, slot, bank_hash, is_rooted, locator)
         };
         let versions = found.into_iter().map(read).collect::<Result<_, _>>()?;
@@ -251,6 +264,9 @@ impl View {
                 });
             }
         }
+        sight.for_each_spilled_after(&after.shared, from, |pubkey| {
+            written.insert(pubkey);
+        })?;
         sight.state.tail.for_each(|version| {
             if sight.visible.number(version.slot).is_some_and(|number| number > from) {
                 written.insert(version.key);

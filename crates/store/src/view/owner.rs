@@ -4,7 +4,8 @@
 //!    view's slot counts: a departure says that the account is the owner's no more.
 //! 2. Rows whose size class cannot pass the filter are left out unread. The others are gathered,
 //!    [`GATHERED_MAX`] at a time, and their records are read in the order in which they lie.
-//! 3. An account that the view sees in the tail is left out here, and looked at there.
+//! 3. Spilled runs are gone through in the same way; then the tail. An account that the view sees in
+//!    spilled runs or in the tail is left out before, and looked at there.
 //!
 //! Accounts come in no order. A store without the second order reads all accounts.
 
@@ -21,6 +22,7 @@ use crate::{
     locator::{Locator, SizeClass},
     record::Version,
     run::{BY_OWNER, Merge, MergedRow},
+    run_set::SpilledPair,
     shared::owner_key,
 };
 
@@ -37,6 +39,15 @@ pub struct OwnerFilter {
     pub data_size: Option<u64>,
     /// Those whose data has these bytes at these offsets.
     pub memcmp: Vec<(u64, Vec<u8>)>,
+}
+
+/// What is looked at behind the rows at hand, and has newer versions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Behind {
+    /// The tail.
+    Tail,
+    /// Spilled runs and the tail.
+    Spilled,
 }
 
 impl OwnerFilter {
@@ -87,7 +98,9 @@ impl View {
                 }
             });
         }
-        if self.scan_owner_runs(owner, filter, &mut wanted)?.is_break() {
+        if self.scan_owner_runs(owner, filter, &mut wanted)?.is_break()
+            || self.scan_owner_spilled(owner, filter, &mut wanted)?.is_break()
+        {
             return Ok(());
         }
         let sight = &self.sight;
@@ -130,12 +143,42 @@ impl View {
                 gathered.push((row.locator, row.slot));
             }
             if gathered.len() == GATHERED_MAX
-                && self.read_gathered(&mut gathered, wanted)?.is_break()
+                && self.read_gathered(&mut gathered, Behind::Spilled, wanted)?.is_break()
             {
                 return Ok(ControlFlow::Break(()));
             }
         }
-        self.read_gathered(&mut gathered, wanted)
+        self.read_gathered(&mut gathered, Behind::Spilled, wanted)
+    }
+
+    fn scan_owner_spilled(
+        &self,
+        owner: &Pubkey,
+        filter: &OwnerFilter,
+        wanted: &mut dyn FnMut(Slot, &Version<'_>) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<()>, Error> {
+        let keys = self.sight.keys(&self.shared);
+        let from = owner_key(owner, &Pubkey([0; 32]));
+        let by_owner = |spilled: &SpilledPair| {
+            let run = spilled.runs.by_owner.as_ref().map(Arc::clone);
+            run.expect("a store that keeps the second order has it of all runs")
+        };
+        let mut rows = self.sight.spilled_rows(by_owner, Bound::Included(&from), &keys)?;
+        let mut gathered: Vec<(Locator, Slot)> = Vec::new();
+        while let Some((row, slot)) = rows.next()? {
+            if !self.is_of(&row, owner)? {
+                break;
+            }
+            if filter.can_pass(row.locator.class()) {
+                gathered.push((row.locator, slot));
+            }
+            if gathered.len() == GATHERED_MAX
+                && self.read_gathered(&mut gathered, Behind::Tail, wanted)?.is_break()
+            {
+                return Ok(ControlFlow::Break(()));
+            }
+        }
+        self.read_gathered(&mut gathered, Behind::Tail, wanted)
     }
 
     /// Whether a row is the owner's. Rows are in order: the first that is not is the end.
@@ -159,6 +202,7 @@ impl View {
     fn read_gathered(
         &self,
         gathered: &mut Vec<(Locator, Slot)>,
+        behind: Behind,
         wanted: &mut dyn FnMut(Slot, &Version<'_>) -> ControlFlow<()>,
     ) -> Result<ControlFlow<()>, Error> {
         let sight = &self.sight;
@@ -178,16 +222,29 @@ impl View {
                 fetch_ahead()?;
             }
             let flow = self.shared.record(segments, locator, |version| {
-                match sight.state.tail.newest(version.account.pubkey, &sight.visible) {
-                    Some(_) => ControlFlow::Continue(()),
-                    None => wanted(slot, version),
+                match self.is_newer_elsewhere(version.account.pubkey, behind)? {
+                    true => Ok(ControlFlow::Continue(())),
+                    false => Ok::<_, Error>(wanted(slot, version)),
                 }
-            })?;
+            })??;
             if flow.is_break() {
                 return Ok(flow);
             }
         }
         self.check_lease()?;
         Ok(ControlFlow::Continue(()))
+    }
+
+    /// Whether the view sees a newer version of an account than one that was found.
+    fn is_newer_elsewhere(&self, pubkey: &Pubkey, behind: Behind) -> Result<bool, Error> {
+        let sight = &self.sight;
+        if sight.state.tail.newest(pubkey, &sight.visible).is_some() {
+            return Ok(true);
+        }
+        if behind == Behind::Tail {
+            return Ok(false);
+        }
+        let sought = self.shared.identity.seek(&pubkey.0);
+        Ok(sight.spilled_newest(&self.shared, &sought)?.is_some())
     }
 }

@@ -6,7 +6,7 @@ use icecore_store::{Error, Retention, Store};
 use crate::{kit::reopen, world::World};
 
 /// A store in which there is much to do, closed; what it should answer.
-fn prepared(retention: Retention) -> World {
+pub(crate) fn prepared(retention: Retention) -> World {
     let mut world = World::new(7, Retention::Everything);
     for round in 0..3 {
         for _ in 0..8 {
@@ -55,7 +55,10 @@ fn stop_everywhere(
         stopped.crash_at(operation);
         let outcome = run(&stopped);
         assert!(stopped.is_simulated_crash(), "operation {operation} is reached: {outcome:?}");
-        let disk = stopped.power_loss(operation);
+        let disk = match operation % 2 {
+            0 => stopped.kill(),
+            _ => stopped.power_loss(operation),
+        };
         let store = reopen(&disk, options.clone())
             .unwrap_or_else(|error| panic!("operation {operation}: {error}"));
         let world = opened(disk, store);

@@ -6,5 +6,6 @@ mod kit;
 mod checking;
 mod compaction;
 mod crashes;
+mod faults;
 mod rebuilding;
 mod world;

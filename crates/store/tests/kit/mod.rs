@@ -2,6 +2,10 @@
 
 #![allow(dead_code, reason = "each test binary uses its part of it")]
 
+pub(crate) mod checks;
+pub(crate) mod model;
+pub(crate) mod world;
+
 use std::{collections::BTreeMap, sync::Arc};
 
 use icecore_disk::{Disk, SimulatedDisk};
@@ -85,14 +89,28 @@ pub(crate) fn reopen(disk: &SimulatedDisk, options: Options) -> Result<Store, Er
     Store::open_on(disk, FOLDER, options)
 }
 
+/// The bank hash that tests say a base point has.
+pub(crate) fn base_bank_hash(slot: Slot) -> Hash {
+    Hash([slot as u8; 32])
+}
+
 /// Restores a state as a base point.
 pub(crate) fn restore(store: &Store, slot: Slot, accounts: &Accounts) -> Result<SlotId, Error> {
+    restore_written(store, slot, accounts, |pubkey| model::last_written(slot, pubkey))
+}
+
+/// The same, of accounts whose storages are of these slots.
+pub(crate) fn restore_written(
+    store: &Store,
+    slot: Slot,
+    accounts: &Accounts,
+    written: impl Fn(&Pubkey) -> Slot,
+) -> Result<SlotId, Error> {
     let mut restoring = store.begin_restore(slot)?;
     let mut writer = restoring.writers(1, 0)?.remove(0);
     let mut locators: Vec<(Pubkey, Pubkey, Locator)> = Vec::new();
     for (pubkey, account) in accounts {
-        let written = slot.saturating_sub(1 + u64::from(pubkey.0[0]) % 5);
-        let locator = writer.write(&account.borrowed(pubkey), written)?;
+        let locator = writer.write(&account.borrowed(pubkey), written(pubkey))?;
         locators.push((*pubkey, account.owner, locator));
     }
     let records = vec![writer.finish()?];
@@ -120,7 +138,7 @@ pub(crate) fn restore(store: &Store, slot: Slot, accounts: &Accounts) -> Result<
         bank: BankFields {
             slot,
             parent_slot: slot.saturating_sub(1),
-            bank_hash: Hash([slot as u8; 32]),
+            bank_hash: base_bank_hash(slot),
             ..BankFields::default()
         },
         totals: totals(accounts),
@@ -155,8 +173,20 @@ pub(crate) fn statement(
     totals: &StateTotals,
     accounts_written: u64,
 ) -> SlotStatement {
+    statement_of(store, open, parent, totals, accounts_written, Hash([open.id().0 as u8; 32]))
+}
+
+/// The same, of a slot with this last blockhash.
+pub(crate) fn statement_of(
+    store: &Store,
+    open: &OpenSlot,
+    parent: SlotId,
+    totals: &StateTotals,
+    accounts_written: u64,
+    last_blockhash: Hash,
+) -> SlotStatement {
     let parent = store.slot(parent).expect("the parent is known");
-    let (signature_count, last_blockhash) = (open.number() % 11, Hash([open.id().0 as u8; 32]));
+    let signature_count = open.number() % 11;
     let parts = BankHashParts {
         parent_hash: parent.bank.bank_hash,
         signature_count,

@@ -4,3 +4,7 @@
 mod kit;
 
 mod basics;
+mod named;
+mod random;
+mod spilling;
+mod taking_back;
