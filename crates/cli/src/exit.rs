@@ -59,6 +59,8 @@ pub(crate) enum Failure {
     #[error(transparent)]
     Restore(#[from] Error),
     #[error(transparent)]
+    Batch(#[from] icecore_batch::Error),
+    #[error(transparent)]
     Journal(#[from] icecore_journal::Error),
     #[error(transparent)]
     Store(#[from] icecore_store::Error),
@@ -83,6 +85,19 @@ pub(crate) enum Failure {
     Node { message: String, exit: Exit },
     #[error("interrupted")]
     Interrupted,
+}
+
+fn restore_exit(error: &Error) -> Exit {
+    match error {
+        Error::Name { .. } | Error::Class { .. } | Error::NoArchive { .. } | Error::Hash(_) => {
+            Exit::Usage
+        }
+        Error::NeedsScratch { .. } | Error::NeedsFull { .. } => Exit::Incomplete,
+        Error::Damaged { .. } | Error::Bad { .. } => Exit::Bad,
+        Error::Store(error) => store_exit(error),
+        Error::Interrupted => Exit::Interrupted,
+        _ => Exit::System,
+    }
 }
 
 fn journal_exit(error: &icecore_journal::Error) -> Exit {
@@ -118,6 +133,7 @@ fn store_exit(error: &icecore_store::Error) -> Exit {
         | Error::InGap { .. }
         | Error::Expired { .. }
         | Error::NoSuchSlot { .. }
+        | Error::NoBase { .. }
         | Error::NoFork { .. } => Exit::Incomplete,
         // A file that the store names is not there.
         Error::Disk(error) if error.is_absent() => Exit::Bad,
@@ -137,15 +153,9 @@ impl Failure {
     /// What a command ends with for it.
     pub(crate) fn exit(&self) -> Exit {
         match self {
-            Self::Restore(error) => match error {
-                Error::Name { .. }
-                | Error::Class { .. }
-                | Error::NoArchive { .. }
-                | Error::Hash(_) => Exit::Usage,
-                Error::NeedsScratch { .. } => Exit::Incomplete,
-                Error::Damaged { .. } | Error::Bad { .. } => Exit::Bad,
-                Error::Store(error) => store_exit(error),
-                Error::Interrupted => Exit::Interrupted,
+            Self::Restore(error) => restore_exit(error),
+            Self::Batch(error) => match error {
+                icecore_batch::Error::Restore(error) => restore_exit(error),
                 _ => Exit::System,
             },
             Self::Journal(error) => journal_exit(error),

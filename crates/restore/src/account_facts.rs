@@ -47,6 +47,21 @@ pub(crate) enum Content {
     },
 }
 
+impl Content {
+    /// What is kept of an account: nothing, unless it is a stake or vote account.
+    pub(crate) fn of(account: &AccountRef<'_>) -> Option<Self> {
+        if *account.owner == programs::STAKE {
+            let delegation = stake::delegation(account.data);
+            Some(Self::Stake(delegation.map(|delegation| digest_of_wire(&delegation))))
+        } else if *account.owner == programs::VOTE {
+            let initialized = vote::node_of(account.data).is_some();
+            Some(Self::Vote { account: digest_of_account(account), initialized })
+        } else {
+            None
+        }
+    }
+}
+
 /// A version of a stake or vote account; ordered by place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Fact {
@@ -151,7 +166,7 @@ pub(crate) struct SysvarFact {
 }
 
 /// Sysvars that the checks read.
-const SYSVARS: [Pubkey; 8] = [
+pub(crate) const SYSVARS: [Pubkey; 8] = [
     programs::SYSVAR_CLOCK,
     programs::SYSVAR_EPOCH_SCHEDULE,
     programs::SYSVAR_RENT,
@@ -169,7 +184,7 @@ pub(crate) struct Sysvars {
 }
 
 impl Sysvars {
-    fn offer(&mut self, key: &Pubkey, slot: Slot, spot: Spot, data: &[u8]) {
+    pub(crate) fn offer(&mut self, key: &Pubkey, slot: Slot, spot: Spot, data: &[u8]) {
         let older = |known: &SysvarFact| (known.slot, known.spot.place) < (slot, spot.place);
         if self.newest.get(key).is_none_or(older) {
             self.newest.insert(*key, SysvarFact { slot, spot, data: data.to_vec() });
@@ -213,14 +228,8 @@ impl AccountFacts {
     ) -> Result<(), SpillError> {
         let spot = Spot { place: span.place, offset: span.offset };
         let key = *account.pubkey;
-        if *account.owner == programs::STAKE {
-            let delegation =
-                stake::delegation(account.data).map(|delegation| digest_of_wire(&delegation));
-            self.facts.push(Fact { spot, key, content: Content::Stake(delegation) })?;
-        } else if *account.owner == programs::VOTE {
-            let initialized = vote::node_of(account.data).is_some();
-            let account = digest_of_account(account);
-            self.facts.push(Fact { spot, key, content: Content::Vote { account, initialized } })?;
+        if let Some(content) = Content::of(account) {
+            self.facts.push(Fact { spot, key, content })?;
         } else if *account.owner == programs::SYSVAR && SYSVARS.contains(&key) {
             self.sysvars.offer(&key, span.slot, spot, account.data);
             if !replaced {

@@ -66,6 +66,7 @@ pub(crate) struct Subject<'a> {
 #[derive(Clone, Copy)]
 pub(crate) struct Naming<'a> {
     pub(crate) full: (&'a str, &'a [StorageHead]),
+    /// Or a base point that the only archive builds on, which has no storages.
     pub(crate) incremental: (&'a str, &'a [StorageHead]),
 }
 
@@ -79,10 +80,14 @@ impl Naming<'_> {
         found: impl Into<String>,
     ) -> WrongRecord {
         let (archive, storages) = if place.is_incremental() { self.incremental } else { self.full };
-        let storage = &storages[place.storage() as usize];
+        // Of a base point nothing is known of storages.
+        let member = match storages.get(place.storage() as usize) {
+            Some(storage) => format!("accounts/{}.{}", storage.slot, storage.id),
+            None => "kept in the store".to_string(),
+        };
         WrongRecord {
             archive: archive.to_string(),
-            member: format!("accounts/{}.{}", storage.slot, storage.id),
+            member,
             record: place.record(),
             offset,
             pubkey,

@@ -11,8 +11,10 @@
 use icecore_types::{AccountRef, Slot};
 
 use crate::{
-    Error,
+    Error, Source,
+    account_facts::{ByKey, Sysvars},
     capture::Capture,
+    first_look::ArchiveFacts,
     key_bins::{Entry, Mark},
     manifest_facts::ManifestFacts,
     pass::{
@@ -20,6 +22,8 @@ use crate::{
         batch::{Batch, Place},
     },
     rows::{NoRows, Rows},
+    spill::sorted::Sorted,
+    totals::Totals,
 };
 
 /// Keeps records, on one hash tile.
@@ -82,6 +86,27 @@ pub(crate) trait Destination {
 
     /// All rows have been given; says whether all of their records were kept.
     fn received(&mut self, rows: Self::Rows) -> Result<bool, Error>;
+
+    /// What is known of the full archive that the only archive builds on, where that is a base point
+    /// of a store.
+    fn take_base(&mut self) -> Option<ArchiveFacts> {
+        None
+    }
+
+    /// The state of that base point, without what the archive replaces; all rows were received.
+    fn beneath(&mut self, archive: &Source, facts: &ArchiveFacts) -> Result<Beneath, Error> {
+        let _ = (archive, facts);
+        Ok(Beneath::default())
+    }
+}
+
+/// A state that an archive builds on, as far as it still counts.
+#[derive(Debug, Default)]
+pub(crate) struct Beneath {
+    pub(crate) totals: Totals,
+    /// Its stake and vote accounts.
+    pub(crate) facts: Sorted<ByKey>,
+    pub(crate) sysvars: Sysvars,
 }
 
 /// No destination: archives are only judged.

@@ -70,6 +70,14 @@ pub enum Error {
         /// All of the verdict.
         report: Box<Report>,
     },
+    /// An incremental archive cannot be restored by itself.
+    #[error("{archive}: {why}; give the full archive with it")]
+    NeedsFull {
+        /// The archive.
+        archive: String,
+        /// Why not.
+        why: String,
+    },
     /// A store cannot fit where it is to be.
     #[error(
         "{}: a restore needs about {needed_bytes} bytes and there is room for {available_bytes}: make room, or choose a folder on another disk",

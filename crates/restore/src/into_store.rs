@@ -7,12 +7,15 @@
 //!    by owners ([`rows`]).
 //! 3. The verdict is reached. If it is bad the session is aborted: the store is as it was.
 //! 4. The complete run by owner is written ([`owner_order`]), and everything is made durable side
-//!    by side. One event then adopts all of it.
+//!    by side. One event then adopts all of it. It also says which accounts are closed of which older
+//!    records were written, so that runs can be made anew.
 //!
 //! Whatever happens before the last step leaves the store as it was (rule R8).
 //!
+//! An incremental archive alone is restored onto a base point that is kept: see [`onto_base`].
+//!
 //! Memory, besides that of a verification: [`EXTRA_BYTES`], what owners take
-//! ([`OWNERS_MAX`]), buffers of about 2 MiB for each hash tile and two more,
+//! ([`OWNERS_MAX`]), lists ([`LIST_BYTES`]), buffers of about 2 MiB for each hash tile and two more,
 //! and the fences of the runs being written, 0.4 MB for a million accounts.
 //!
 //! What it does *not* do: print, or make room on a full disk.
@@ -20,6 +23,8 @@
 mod in_order;
 mod index;
 mod keeper;
+mod lists;
+mod onto_base;
 mod owner_order;
 mod owners;
 mod rows;
@@ -28,18 +33,21 @@ mod runs;
 use std::{
     collections::{HashMap, HashSet},
     panic::resume_unwind,
-    sync::Arc,
+    sync::{Arc, Mutex},
     thread,
 };
 
 use icecore_store::{
-    Adopted, BankFields, BaseFacts, ContentWriter, Restoring, SlotId, StateTotals, Store,
+    Adopted, BankFields, BaseFacts, Content, ContentWriter, Records, Restoring, SlotId,
+    StateTotals, Store,
     run::{RunInfo, RunWriter},
 };
 
 use self::{
     in_order::InOrder,
+    index::Index,
     keeper::{OtherOwner, StoreKeeper, Stored},
+    lists::ListRow,
     owner_order::{OrderMemory, OwnerOrder, Ranks},
     owners::{OWNERS_MAX, Owners},
     rows::{Others, StoreRows},
@@ -54,7 +62,7 @@ use crate::{
     memory_plan::MemoryPlan,
     pass::Writes,
     preflight::unpacked_bytes,
-    spill::SpillSpace,
+    spill::{SpillSpace, sorted::Sorted, sorter::Sorter},
     verify::{Examined, examine},
 };
 
@@ -62,8 +70,12 @@ use crate::{
 /// three quarters for gathering accounts by owner, the rest for owners without a number.
 const EXTRA_BYTES: usize = 64 << 20;
 
-/// Both, for who wants to know what a restore takes: owners are kept twice with their ranks.
-pub(crate) const MEMORY_BYTES: u64 = (EXTRA_BYTES + OWNERS_MAX * 96) as u64;
+/// Each list of accounts that are not rows at once: closed ones, and those of an incremental archive
+/// alone by either key. What is more goes to scratch files.
+const LIST_BYTES: usize = 8 << 20;
+
+/// All of that, for who wants to know what a restore takes: owners are kept twice with their ranks.
+pub(crate) const MEMORY_BYTES: u64 = (EXTRA_BYTES + OWNERS_MAX * 96 + 3 * LIST_BYTES) as u64;
 
 /// Bytes of records that room is prepared for when nothing is known of them: of standard input.
 const BYTES_EXPECTED_DEFAULT: u64 = 16 << 30;
@@ -77,11 +89,12 @@ pub struct Restored {
     pub report: Report,
 }
 
-/// Restores a full archive or a pair into a store: verifies it, and adopts it unless the verdict is
-/// bad. `verdict` makes the text that the store keeps of the report.
+/// Restores a full archive or a pair into a store, or an incremental archive alone onto the base point
+/// that the store keeps of its full one: verifies it, and adopts it unless the verdict is bad. `verdict` makes the text that the store keeps of the report.
 ///
 /// # Errors
-/// [`Error::Bad`] with the report when the verdict is bad. After any error the store is as it was.
+/// [`Error::Bad`] with the report when the verdict is bad; [`icecore_store::Error::NoBase`] and
+/// [`Error::NeedsFull`] when an incremental archive cannot be restored alone. After any error the store is as it was.
 pub fn restore_into(
     pair: &mut Pair,
     options: &Options,
@@ -89,6 +102,9 @@ pub fn restore_into(
     progress: &Progress,
     verdict: impl FnOnce(&Report) -> Vec<u8>,
 ) -> Result<Restored, Error> {
+    if pair.is_alone() {
+        return onto_base::restore(pair, options, store, progress, verdict);
+    }
     let last = pair.incremental.as_ref().unwrap_or(&pair.full);
     let restoring = store.begin_restore(last.name().slot())?;
     let bytes_expected = unpacked_bytes(pair)?.unwrap_or(BYTES_EXPECTED_DEFAULT);
@@ -154,6 +170,7 @@ struct IntoStore<'a> {
     others: Vec<KeyBins<OtherOwner>>,
     by_pubkey: Option<RunWriter<32>>,
     by_owner: Option<OwnerOrder>,
+    closed: Sorted<ListRow<32>>,
 }
 
 impl<'a> IntoStore<'a> {
@@ -176,6 +193,7 @@ impl<'a> IntoStore<'a> {
             others: Vec::new(),
             by_pubkey: None,
             by_owner: None,
+            closed: Sorted::default(),
         }
     }
 
@@ -193,15 +211,20 @@ impl<'a> IntoStore<'a> {
         }
     }
 
-    /// The verdict is reached, and good.
-    fn adopt(mut self, facts: BaseFacts, verdict: Vec<u8>) -> Result<SlotId, Error> {
-        let settled = "keys were settled";
-        self.progress.begin("write index");
+    /// All records are written, and the members that are kept as they are.
+    fn finish_content(&mut self) -> Result<(Vec<Records>, Content, Content), Error> {
         let (keepers, capture) = (std::mem::take(&mut self.keepers), self.capture.take());
         let records = keepers.into_iter().map(|keeper| keeper.writer.finish());
         let records = records.collect::<Result<Vec<_>, _>>()?;
         let capture = capture.expect("a good archive was captured");
-        let (manifest, status_cache) = (capture.manifest.finish()?, capture.status_cache.finish()?);
+        Ok((records, capture.manifest.finish()?, capture.status_cache.finish()?))
+    }
+
+    /// The verdict is reached, and good.
+    fn adopt(mut self, facts: BaseFacts, verdict: Vec<u8>) -> Result<SlotId, Error> {
+        let settled = "keys were settled";
+        self.progress.begin("write index");
+        let (records, manifest, status_cache) = self.finish_content()?;
         let by_pubkey = self.by_pubkey.take().expect(settled);
         let by_owner = match self.by_owner.take() {
             Some(order) => Some((order, self.restoring.run::<64>()?)),
@@ -224,7 +247,13 @@ impl<'a> IntoStore<'a> {
         self.progress.check()?;
         let adopted =
             Adopted { facts, records, manifest, status_cache, verdict, by_pubkey, by_owner };
-        Ok(self.restoring.adopt(adopted)?)
+        match self.closed.is_empty() {
+            true => Ok(self.restoring.adopt(adopted)?),
+            false => {
+                let closed = self.closed_content()?;
+                Ok(self.restoring.adopt_closing(adopted, closed, None)?)
+            }
+        }
     }
 }
 
@@ -280,6 +309,26 @@ impl Destination for IntoStore<'_> {
     }
 
     fn rows(&mut self, late: &[Entry<Stored>]) -> Result<StoreRows<RunIndex>, Error> {
+        let run = self.restoring.run::<32>()?;
+        Ok(self.rows_to(RunIndex::new(&self.restoring), run, late, false))
+    }
+
+    fn received(&mut self, rows: StoreRows<RunIndex>) -> Result<bool, Error> {
+        let (run, has_all) = self.take_back(rows)?;
+        self.by_pubkey = Some(run);
+        Ok(has_all)
+    }
+}
+
+impl IntoStore<'_> {
+    /// Rows that go to a run by pubkey, and are gathered by owner.
+    fn rows_to<I: Index<32>>(
+        &mut self,
+        index: I,
+        run: I::Run,
+        late: &[Entry<Stored>],
+        keeps_all_closed: bool,
+    ) -> StoreRows<I> {
         let mut counts = Vec::new();
         for keeper in &mut self.keepers {
             self.others.push(keeper.take_others());
@@ -293,10 +342,12 @@ impl Destination for IntoStore<'_> {
             let ranks = Ranks::new(self.owners.all(), &counts);
             OwnerOrder::new(ranks, self.order_memory(), self.space.file())
         });
-        Ok(StoreRows {
-            index: RunIndex::new(&self.restoring),
-            by_pubkey: InOrder::new(self.restoring.run::<32>()?),
+        StoreRows {
+            index,
+            by_pubkey: InOrder::new(run),
             by_owner,
+            closed: Mutex::new(Sorter::new(LIST_BYTES, self.space.file())),
+            keeps_all_closed,
             others: Others {
                 bins: std::mem::take(&mut self.others),
                 bytes_max: self.share(1),
@@ -304,14 +355,25 @@ impl Destination for IntoStore<'_> {
             },
             late: late.iter().map(|entry| (entry.place, entry.mark)).collect::<HashMap<_, _>>(),
             missing: 0.into(),
-        })
+        }
     }
 
-    fn received(&mut self, rows: StoreRows<RunIndex>) -> Result<bool, Error> {
-        self.by_pubkey = Some(rows.by_pubkey.into_target());
+    /// All rows were given: the run, and whether all of their records were kept.
+    fn take_back<I: Index<32>>(&mut self, rows: StoreRows<I>) -> Result<(I::Run, bool), Error> {
         self.by_owner = rows.by_owner;
         self.others = rows.others.bins;
-        Ok(rows.missing.into_inner() == 0)
+        self.closed = rows.closed.into_inner().expect("no holder of this lock panics").finish()?;
+        Ok((rows.by_pubkey.into_target(), rows.missing.into_inner() == 0))
+    }
+
+    /// Writes which accounts are closed of which a record may have been written.
+    fn closed_content(&self) -> Result<Content, Error> {
+        let mut content = self.restoring.content()?;
+        let mut closed = self.closed.reader(LIST_BYTES)?;
+        while let Some(row) = closed.next()? {
+            content.write(&row.key)?;
+        }
+        Ok(content.finish()?)
     }
 }
 

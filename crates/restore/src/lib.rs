@@ -5,7 +5,7 @@
 //!   [`Preflight`] says before what that will need.
 //! - [`LiveAccounts`] gives the newest version of every live account, for exports and epoch jobs.
 //! - [`Stats`] and [`diff`] say what the live accounts are, and which differ between two states.
-//! - [`read_archive`] and [`read_frames`] look into one archive without judging it.
+//! - [`read_archive`], [`read_unpacked`] and [`read_frames`] look into one archive without judging it.
 //!
 //! Invariants:
 //! - What is wrong in an archive's bytes is a finding in a verdict; an [`Error`] is something that
@@ -64,7 +64,7 @@ pub use memory_plan::{MEMORY_BYTES_DEFAULT, MEMORY_BYTES_MIN};
 pub use pass::{ContainerReport, batch::Place, enter_tile, restore_topology, walk::StorageHead};
 pub use preflight::Preflight;
 pub use progress::Progress;
-pub use reading::{ReadEnd, read_archive};
+pub use reading::{ReadEnd, read_archive, read_unpacked};
 pub use source::{Pair, Source, candidates, path_of};
 pub use spill::SpillError;
 pub use stats::{OWNERS_MAX, Stats, StatsCollector, Tally};

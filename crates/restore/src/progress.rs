@@ -52,7 +52,8 @@ impl Progress {
         self.stop.store(true, Ordering::Relaxed);
     }
 
-    pub(crate) fn begin(&self, phase: impl Into<String>) {
+    /// Says that another phase begins.
+    pub fn begin(&self, phase: impl Into<String>) {
         self.phases.lock().expect("no holder of this lock panics").push(phase.into());
     }
 

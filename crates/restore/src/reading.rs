@@ -32,7 +32,7 @@ use crate::{
 pub struct ReadEnd {
     /// Of the container, when its end was reached.
     pub container: Option<ContainerReport>,
-    /// Of the tar stream, when its end was reached.
+    /// Of the tar stream, when its end was reached and it was read as one.
     pub tar: Option<TarEnd>,
     /// Bytes of the tar stream that were read.
     pub unpacked_bytes: u64,
@@ -49,7 +49,45 @@ pub fn read_archive(
     path: impl AsRef<Path>,
     options: &Options,
     progress: &Progress,
-    visit: impl FnMut(TarEvent<'_>) -> ControlFlow<()> + Send,
+    mut visit: impl FnMut(TarEvent<'_>) -> ControlFlow<()> + Send,
+) -> Result<ReadEnd, Error> {
+    let mut tar = TarReader::new();
+    let mut fault = None;
+    let mut has_stopped = false;
+    let mut end = read_unpacked(path, options, progress, |mut input| {
+        loop {
+            match tar.next(&mut input) {
+                Ok(Some(event)) => match visit(event) {
+                    ControlFlow::Continue(()) => continue,
+                    ControlFlow::Break(()) => has_stopped = true,
+                },
+                Ok(None) => return ControlFlow::Continue(()),
+                Err(error) => fault = Some(error),
+            }
+            return ControlFlow::Break(());
+        }
+    })?;
+    if fault.is_none() && end.container.is_some() && !has_stopped {
+        match tar.finish() {
+            Ok(tar) => end.tar = Some(tar),
+            Err(error) => fault = Some(error),
+        }
+    }
+    if let Some(fault) = fault {
+        end.damage = Some(fault.into());
+    }
+    Ok(end)
+}
+
+/// The same with the bytes of the tar stream as they are, in pieces of any size.
+///
+/// # Errors
+/// As those of [`read_archive`].
+pub fn read_unpacked(
+    path: impl AsRef<Path>,
+    options: &Options,
+    progress: &Progress,
+    visit: impl FnMut(&[u8]) -> ControlFlow<()> + Send,
 ) -> Result<ReadEnd, Error> {
     let path = path.as_ref();
     let reader = SequentialReader::open(path, options.tiles.read_options())?;
@@ -69,27 +107,24 @@ pub fn read_archive(
     };
     let feed = Feed::File { reader: Box::new(reader), used: false };
     let home = Arc::new(Mutex::new(None));
-    let walk = TarWalk {
-        tar: Some(TarReader::new()),
-        end: ReadEnd::default(),
-        visit,
-        home: Arc::clone(&home),
-    };
+    let walk =
+        BytesWalk { end: ReadEnd::default(), visit, has_ended: false, home: Arc::clone(&home) };
     with_pipeline(&setup, vec![feed], progress, |pipeline| {
         pipeline.run(0, "it is looked into", Box::new(walk), Vec::<NoWorker>::new())
     })?;
     Ok(Slots::take(&home).expect("a finished walk has come home"))
 }
 
-/// Gives tar events to whoever asked for them.
-struct TarWalk<F> {
-    tar: Option<TarReader>,
+/// Gives bytes to whoever asked for them.
+struct BytesWalk<F> {
     end: ReadEnd,
     visit: F,
+    /// No more is given: that is wished, or the bytes are damaged.
+    has_ended: bool,
     home: Arc<Mutex<Option<ReadEnd>>>,
 }
 
-impl<F: FnMut(TarEvent<'_>) -> ControlFlow<()> + Send> Walk for TarWalk<F> {
+impl<F: FnMut(&[u8]) -> ControlFlow<()> + Send> Walk for BytesWalk<F> {
     fn frame(&mut self, _: usize, _: bool) {}
 
     fn joined_bytes(&self, _: &[u8], _: usize) -> usize {
@@ -97,38 +132,22 @@ impl<F: FnMut(TarEvent<'_>) -> ControlFlow<()> + Send> Walk for TarWalk<F> {
     }
 
     fn block(&mut self, block: &[u8], _: &mut Records) -> Result<ControlFlow<()>, Error> {
-        let Some(tar) = &mut self.tar else { return Ok(ControlFlow::Break(())) };
-        self.end.unpacked_bytes += block.len() as u64;
-        let mut input = block;
-        loop {
-            match tar.next(&mut input) {
-                Ok(Some(event)) => {
-                    if (self.visit)(event).is_break() {
-                        self.tar = None;
-                        return Ok(ControlFlow::Break(()));
-                    }
-                }
-                Ok(None) => return Ok(ControlFlow::Continue(())),
-                Err(error) => {
-                    self.fault(error.into());
-                    return Ok(ControlFlow::Break(()));
-                }
-            }
+        if self.has_ended {
+            return Ok(ControlFlow::Break(()));
         }
+        self.end.unpacked_bytes += block.len() as u64;
+        let flow = (self.visit)(block);
+        self.has_ended = flow.is_break();
+        Ok(flow)
     }
 
     fn fault(&mut self, damage: Damage) {
-        self.tar = None;
+        self.has_ended = true;
         self.end.damage = Some(damage);
     }
 
     fn end(&mut self, report: ContainerReport) {
         self.end.container = Some(report);
-        let Some(tar) = self.tar.take() else { return };
-        match tar.finish() {
-            Ok(tar) => self.end.tar = Some(tar),
-            Err(error) => self.fault(error.into()),
-        }
     }
 
     fn retire(self: Box<Self>) {

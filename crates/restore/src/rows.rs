@@ -25,8 +25,8 @@ pub(crate) trait Rows<M: Mark>: Sync {
 
 /// Takes the records of one bin.
 pub(crate) trait BinRows<M: Mark> {
-    /// The next key's record; also one that closes its account.
-    fn push(&mut self, newest: &Entry<M>) -> Result<(), Error>;
+    /// The next key's record; also one that closes its account. `is_only`: it is the key's only one.
+    fn push(&mut self, newest: &Entry<M>, is_only: bool) -> Result<(), Error>;
 
     /// The bin has ended.
     fn finish(self) -> Result<(), Error>;
@@ -45,7 +45,7 @@ impl<M: Mark> Rows<M> for NoRows {
 
 impl<M: Mark> BinRows<M> for NoRows {
     #[inline]
-    fn push(&mut self, _: &Entry<M>) -> Result<(), Error> {
+    fn push(&mut self, _: &Entry<M>, _: bool) -> Result<(), Error> {
         Ok(())
     }
 

@@ -388,7 +388,7 @@ impl<M: Mark, R: Rows<M>> Settling<'_, M, R> {
         rows: &mut impl BinRows<M>,
     ) -> Result<(), Error> {
         if let Some(newest) = group.newest(&self.views) {
-            rows.push(&newest)?;
+            rows.push(&newest, group.is_only())?;
         }
         Ok(group.close(&self.views, found)?)
     }

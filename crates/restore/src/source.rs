@@ -52,6 +52,14 @@ impl Source {
         Ok(Self { name, label, medium: Medium::File { path: path.to_path_buf(), bytes } })
     }
 
+    /// An archive in a file that will bear a name and does not yet.
+    pub fn file_to_be(path: impl AsRef<Path>, archive_name: &str) -> Result<Self, Error> {
+        let path = path.as_ref().to_path_buf();
+        let bytes = icecore_disk::File::open(&path)?.bytes();
+        let name = parse_name(archive_name)?;
+        Ok(Self { name, label: archive_name.to_string(), medium: Medium::File { path, bytes } })
+    }
+
     /// An archive on standard input, with the file name that it would bear. With a scratch folder
     /// a copy is kept there while it is read, so that it can be looked at again.
     pub fn standard(archive_name: &str, scratch: Option<&Path>) -> Result<Self, Error> {
@@ -173,10 +181,11 @@ impl Source {
     }
 }
 
-/// A full archive and perhaps an incremental one.
+/// A full archive and perhaps an incremental one; or an incremental one alone, for a store that keeps
+/// the base point that it builds on.
 #[derive(Debug)]
 pub struct Pair {
-    /// The full archive.
+    /// The full archive; or the incremental one that is alone.
     pub full: Source,
     /// The incremental archive on it.
     pub incremental: Option<Source>,
@@ -214,6 +223,24 @@ impl Pair {
             });
         }
         Ok(pair)
+    }
+
+    /// An incremental archive without its full one: only to be restored, into a store that keeps the
+    /// full one's state as a base point.
+    pub fn alone(incremental: impl AsRef<Path>) -> Result<Self, Error> {
+        let alone = Self { full: Source::file(incremental)?, incremental: None };
+        match alone.is_alone() {
+            true => Ok(alone),
+            false => Err(Error::Class {
+                file: alone.full.label,
+                problem: "is a full archive where an incremental one belongs",
+            }),
+        }
+    }
+
+    /// Whether it is an incremental archive without its full one.
+    pub fn is_alone(&self) -> bool {
+        self.full.name.is_incremental()
     }
 
     /// The best pair in a folder and its `remote/`: that with the highest effective slot.

@@ -8,6 +8,10 @@
 //!    Merkle accounts hash all accounts that count.
 //! 5. The checks compare what is stated with what was recomputed.
 //!
+//! An incremental archive alone, on its way into a store that keeps its base point, is looked at like a
+//! full one; before the checks the base point's state is added, without what was replaced
+//! ([`Destination::beneath`]).
+//!
 //! What is wrong in the bytes ends in a verdict; only what keeps the work from being done is an
 //! error.
 
@@ -22,9 +26,9 @@ use icecore_types::{Hash, Slot};
 
 use crate::{
     Error, Genesis, Pair, Progress, Source,
-    account_facts::{ArchiveAccounts, ByKey, NewestFacts, Sysvars},
+    account_facts::{ArchiveAccounts, ByKey, NewestFacts},
     checks::{Merkle, State},
-    destination::{Destination, Nowhere},
+    destination::{Beneath, Destination, Nowhere},
     first_look::{ArchiveFacts, FirstLook, IndexWorker, LookContext, Wrong},
     key_bins::{Entry, KeyBins, Mark},
     key_filter::KeyFilter,
@@ -112,6 +116,11 @@ impl Default for Options {
 
 /// Verifies a full archive or a pair.
 pub fn verify(pair: &mut Pair, options: &Options, progress: &Progress) -> Result<Report, Error> {
+    if pair.is_alone() {
+        let archive = pair.full.label().to_string();
+        let why = "an incremental archive says nothing of most accounts".to_string();
+        return Err(Error::NeedsFull { archive, why });
+    }
     Ok(examine(pair, options, progress, &mut Nowhere::default())?.report)
 }
 
@@ -300,10 +309,21 @@ where
         let upper = upper.map(|(looked, _)| looked);
         let above = upper.as_ref().filter(|_| is_pair);
 
+        // An incremental archive alone lies on a base point of the store.
+        let base = self.destination.take_base();
+        let beneath = match base.is_some() && lower.is_whole() {
+            true => Some(self.destination.beneath(&pair.full, lower.facts())?),
+            false => None,
+        };
+        if let Some(beneath) = &beneath {
+            totals_full.all.add(&beneath.totals);
+        }
+
         let merkle_full = match lower.is_whole() {
             true => {
                 let archives = &[(FULL, &pair.full, lower.facts())];
-                self.merkle(pipeline, archives, &settled.excluded_full, false)?
+                // On a base point it is named by the hash of its changes, if by a Merkle hash.
+                self.merkle(pipeline, archives, &settled.excluded_full, base.is_some())?
             }
             false => None,
         };
@@ -326,7 +346,7 @@ where
 
         let excluded = &settled.excluded_full;
         let state_full =
-            self.state(totals_full.all, merkle_full, &[&lower.accounts], excluded, false)?;
+            self.state(totals_full.all, merkle_full, &[&lower.accounts], excluded, beneath)?;
         let state_pair = match above {
             Some(looked) => {
                 let both = [&lower.accounts, &looked.accounts];
@@ -335,7 +355,7 @@ where
                     merkle_pair,
                     &both,
                     &settled.excluded_pair,
-                    true,
+                    None,
                 )?)
             }
             None => None,
@@ -345,7 +365,8 @@ where
             true => std::mem::take(&mut settled.excluded_pair),
             false => std::mem::take(&mut settled.excluded_full),
         };
-        let judged = Judged { settled, state_full, state_pair, left_out, is_pair, fits, offsets };
+        let judged =
+            Judged { settled, base, state_full, state_pair, left_out, is_pair, fits, offsets };
         self.judge(pair, lower, upper, judged, excluded)
     }
 
@@ -498,14 +519,14 @@ where
         Ok(corrected)
     }
 
-    /// The state in a view: newest versions only.
+    /// The state in a view: newest versions only. With two archives it is the pair's.
     fn state(
         &self,
         totals: Totals,
         merkle: Option<Merkle>,
         archives: &[&ArchiveAccounts],
         excluded: &Sorted<Place>,
-        is_pair: bool,
+        beneath: Option<Beneath>,
     ) -> Result<State, Error> {
         let bytes_max = self.plan.reader_bytes();
         let lists = archives.iter().flat_map(|accounts| accounts.facts.iter().cloned());
@@ -518,8 +539,14 @@ where
                 newest.push(ByKey(fact))?;
             }
         }
+        let beneath = beneath.unwrap_or_default();
+        let mut facts = beneath.facts.reader(bytes_max)?;
+        while let Some(fact) = facts.next()? {
+            newest.push(fact)?;
+        }
         let facts = NewestFacts::new(newest.finish()?, sorter_bytes);
-        let mut sysvars = Sysvars::default();
+        let mut sysvars = beneath.sysvars;
+        let is_pair = archives.len() > 1;
         for (number, accounts) in archives.iter().enumerate() {
             let below = is_pair && number == 0;
             sysvars.merge(if below { &accounts.sysvars_kept } else { &accounts.sysvars });
@@ -539,6 +566,8 @@ struct Corrected<M> {
 /// What the checks need from the examination.
 struct Judged {
     settled: Settlement,
+    /// That the only archive builds on.
+    base: Option<ArchiveFacts>,
     state_full: State,
     state_pair: Option<State>,
     left_out: Totals,

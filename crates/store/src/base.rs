@@ -20,8 +20,9 @@ use crate::{
     shared::{Mirror, Shared},
 };
 
-/// Extents of a base point behind those of its records: manifest, status cache, verdict.
-const BEHIND_RECORDS: usize = 3;
+/// Extents of a base point behind those of its records: manifest, status cache, verdict. Closed
+/// accounts may follow.
+pub(crate) const BEHIND_RECORDS: usize = 3;
 
 /// Whether a state can be restored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -140,6 +141,8 @@ impl Shared {
         session: &mut BulkSession,
         adopted: &Adopted,
         extents: &[Extent],
+        records: usize,
+        built_on: Option<u64>,
     ) -> Result<SlotId, Error> {
         let _keeping = self.keeping.lock().expect("nobody panics while keeping");
         // What became final on the chain before belongs to the window before.
@@ -147,7 +150,6 @@ impl Shared {
         let slot = adopted.facts.bank.slot;
         // The folder of the runs that it names has to be durable before it.
         self.disk.sync_folder(&runs_folder(&self.folder))?;
-        let records = extents.len() - BEHIND_RECORDS;
         let base = BasePoint {
             record_extents: u32::try_from(records).expect("bounded by an event's extents"),
             facts: adopted.facts.clone(),
@@ -157,6 +159,7 @@ impl Shared {
                 by_pubkey: RunEntry::from(adopted.by_pubkey),
                 by_owner: adopted.by_owner.map(RunEntry::from),
             },
+            built_on,
         };
         let payload = encoded(&base);
         let event = new_event(stream::BASES, kind::BASE, &payload, extents);

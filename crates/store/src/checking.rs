@@ -33,7 +33,7 @@ use icecore_types::Slot;
 use crate::{
     Error, Options, Store,
     open::JOURNAL_FOLDER,
-    run::{BY_OWNER, BY_PUBKEY, RunHeader, RunInfo, RunKind, RunStore, check},
+    run::{BY_OWNER, BY_PUBKEY, RunHeader, RunInfo, RunStore, check},
     run_set::{PairEntry, RunEntry, SetFile, run_path, runs_folder},
 };
 
@@ -294,11 +294,9 @@ impl Work<'_, '_> {
         let disk = Arc::clone(&self.disk);
         let checked: Result<(RunInfo, RunHeader), Error> = check::<K>(&*disk, &path, identity);
         let Some((info, header)) = self.noted(checked)? else { return Ok(()) };
-        let after = match header.kind {
-            RunKind::Complete | RunKind::Spilled => None,
-            RunKind::Delta { after } => Some(after),
-        };
-        if RunEntry::from(info) != *entry || (after, header.to) != (pair.after, pair.to) {
+        if RunEntry::from(info) != *entry
+            || (header.kind.after(), header.to) != (pair.after, pair.to)
+        {
             self.damage(&path, 0, "the run is another one than the run set names");
         }
         self.found.runs += 1;

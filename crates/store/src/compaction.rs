@@ -75,6 +75,14 @@ pub struct Compaction {
     pub records_left_out: u64,
 }
 
+impl Compaction {
+    /// Whether all that was rewritten is alive: how much is garbage is known about, and a segment of a
+    /// few small records can look worse than it is. It would do so again and again.
+    fn is_vain(&self) -> bool {
+        self.records_left_out == 0
+    }
+}
+
 /// When the keeper looked for garbage last.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct LastLook {
@@ -102,6 +110,9 @@ impl Store {
             sum.bytes_after += done.bytes_after;
             sum.records_moved += done.records_moved;
             sum.records_left_out += done.records_left_out;
+            if done.is_vain() {
+                break;
+            }
         }
         Ok(sum)
     }
@@ -122,9 +133,12 @@ impl Shared {
         if now.first_slot == last.first_slot && !has_grown {
             return Ok(());
         }
-        while self.compact_once()?.is_some() {
+        while let Some(done) = self.compact_once()? {
             if self.wakeup.is_ending() {
                 return Ok(());
+            }
+            if done.is_vain() {
+                break;
             }
         }
         *self.last_look.lock().expect("nobody panics while holding it") = look()?;
@@ -134,6 +148,9 @@ impl Shared {
     /// Rewrites the segments with most garbage; `None`: there are none worth it.
     pub(crate) fn compact_once(&self) -> Result<Option<Compaction>, Error> {
         let _keeping = self.keeping.lock().expect("nobody panics while keeping");
+        if self.underway.is_building() {
+            return Ok(None);
+        }
         let inputs = choose(&self.survey()?);
         if inputs.is_empty() {
             return Ok(None);

@@ -145,9 +145,30 @@ pub enum Error {
         /// Why not.
         why: String,
     },
+    /// An incremental archive's base slot is no base point here that it could build on.
+    #[error(
+        "slot {slot} is no base point of this store that was restored from a full archive alone ({}); give the full archive with the incremental one",
+        kept_bases(kept)
+    )]
+    NoBase {
+        /// The base slot.
+        slot: Slot,
+        /// The base points that are.
+        kept: Vec<Slot>,
+    },
     /// Another process must do it, or this one was opened for reading.
     #[error("the store is open for reading only")]
     ReadOnly,
+}
+
+fn kept_bases(slots: &[Slot]) -> String {
+    match slots {
+        [] => "it keeps none".to_string(),
+        slots => {
+            let slots: Vec<_> = slots.iter().map(ToString::to_string).collect();
+            format!("those that it keeps: {}", slots.join(", "))
+        }
+    }
 }
 
 fn list(hashes: &[Hash]) -> String {

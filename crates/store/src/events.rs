@@ -3,7 +3,7 @@
 //! | kind | event | stream | parents | extents |
 //! |---|---|---|---|---|
 //! | 1 | store created | `store` | | |
-//! | 2 | base point restored | `bases` | | records, manifest, status cache, verdict |
+//! | 2 | base point restored | `bases` | | records, manifest, status cache, verdict, perhaps closed accounts |
 //! | 3 | slot begun | `slots` | the parent slot's event | |
 //! | 4 | slot committed | `slots` | the parent slot's event | records, bank, status cache |
 //! | 5 | slots rooted | `roots` | the new root's event | |
@@ -111,15 +111,40 @@ wire_struct! {
     }
 }
 
-wire_struct! {
-    /// A complete state was restored. Extents: `record_extents`, then the manifest, the status cache,
-    /// the verdict.
-    #[derive(Debug, Clone, PartialEq, Eq)]
-    pub(crate) struct BasePoint {
-        pub(crate) facts: BaseFacts,
-        pub(crate) record_extents: u32,
-        /// The complete runs that were made of the records.
-        pub(crate) runs: PairEntry,
+/// A complete state was restored. Extents: `record_extents`, then the manifest, the status cache, the
+/// verdict; perhaps the addresses of closed accounts of which older records are among those that count
+/// here, 32 bytes each, going upward.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct BasePoint {
+    pub(crate) facts: BaseFacts,
+    pub(crate) record_extents: u32,
+    /// The complete runs that were made of the records.
+    pub(crate) runs: PairEntry,
+    /// The event of the base point whose records count here as well, but for those of accounts that
+    /// were written or closed since. An event without such a base point ends before this field.
+    pub(crate) built_on: Option<u64>,
+}
+
+impl Wire for BasePoint {
+    fn decode(cursor: &mut Cursor<'_>) -> Result<Self, WireError> {
+        Ok(Self {
+            facts: cursor.read()?,
+            record_extents: cursor.read()?,
+            runs: cursor.read()?,
+            built_on: match cursor.remaining() {
+                [] => None,
+                _ => Some(cursor.read()?),
+            },
+        })
+    }
+
+    fn encode(&self, out: &mut Vec<u8>) {
+        self.facts.encode(out);
+        self.record_extents.encode(out);
+        self.runs.encode(out);
+        if let Some(event) = self.built_on {
+            event.encode(out);
+        }
     }
 }
 

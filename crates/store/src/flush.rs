@@ -22,9 +22,7 @@ use crate::{
     events::List,
     locator::SizeClass,
     run::{BY_OWNER, BY_PUBKEY, Row, RunHeader, RunKind, RunWriter, SlotCommit},
-    run_set::{
-        NodeEntry, PairEntry, RunEntry, RunPair, RunSet, SetFile, Window, run_path, runs_folder,
-    },
+    run_set::{NodeEntry, PairEntry, RunPair, RunSet, SetFile, Window, run_path, runs_folder},
     shared::{Mirror, Shared, State, owner_key},
     spilling::{Garbage, SpilledMerge, ToSpill},
     tail::{SlotIndex, TailVersion},
@@ -243,15 +241,7 @@ impl Shared {
                 Some(writer.finish([])?)
             }
         };
-        Ok(PairEntry {
-            after: match kind {
-                RunKind::Delta { after } => Some(after),
-                RunKind::Complete | RunKind::Spilled => None,
-            },
-            to,
-            by_pubkey: RunEntry::from(by_pubkey),
-            by_owner: by_owner.map(RunEntry::from),
-        })
+        Ok(PairEntry::of(kind, to, by_pubkey, by_owner))
     }
 
     /// The rows of the second order: where live versions are, and which accounts left which owner.

@@ -3,7 +3,8 @@
 //! 1. All events are read: which slots are final, where stretches begin, what is kept ([`chronicle`]).
 //! 2. The records that events have adopted and that are still there are read, wherever they are now,
 //!    and sorted by pubkey ([`sorting`]). Each says which slot it belongs to. Of a base point the record
-//!    of the highest storage slot counts (rule R20).
+//!    of the highest storage slot counts (rule R20). One that was built on another has the records of
+//!    both. Its event says of which accounts there are records although they are closed ([`closed`]).
 //! 3. For each stretch a complete run is written, at its first slot that is kept, and a delta run of
 //!    what was written behind it.
 //! 4. The records are read again for the order of owners: those that these runs lead to, and their
@@ -18,6 +19,7 @@
 //! What it does *not* do: repair records.
 
 mod chronicle;
+mod closed;
 mod sorting;
 
 use std::{collections::BTreeSet, ops::ControlFlow, path::Path, sync::Arc};
@@ -28,6 +30,7 @@ use icecore_types::Slot;
 
 use self::{
     chronicle::{Chronicle, Kept, Stretch},
+    closed::Closed,
     sorting::Sorter,
 };
 use crate::{
@@ -123,6 +126,8 @@ struct Records<'a> {
 /// A record that belongs into a run.
 struct Found<'a> {
     stretch: usize,
+    /// That it counts for in this stretch.
+    slot: Slot,
     locator: Locator,
     version: &'a Version<'a>,
 }
@@ -170,9 +175,11 @@ impl Records<'_> {
                 opened => drop(opened?),
             }
             for_each_record(&shared.history, shared.seed(), extent, |place, version| {
-                let Some(stretch) = belongs(chronicle, version) else { return Ok(()) };
                 let locator = version.locator(place.0, place.1);
-                visit(Found { stretch, locator, version })
+                for (stretch, slot) in belongs(chronicle, version) {
+                    visit(Found { stretch, slot, locator, version })?;
+                }
+                Ok(())
             })?;
             self.step.bytes_done += extent.bytes;
             if (self.report)(&self.step).is_break() {
@@ -183,21 +190,33 @@ impl Records<'_> {
     }
 }
 
-/// The stretch whose runs a record of a final slot can be in.
-fn belongs(chronicle: &Chronicle, version: &Version<'_>) -> Option<usize> {
-    let place = chronicle.stretch_of(version.slot)?;
-    let stretch = &chronicle.stretches[place];
+/// The stretches whose runs a record of a final slot can be in, and the slots that it counts for there:
+/// one of a base point also in those that were built on it.
+fn belongs<'c>(
+    chronicle: &'c Chronicle,
+    version: &Version<'_>,
+) -> impl Iterator<Item = (usize, Slot)> + use<'c> {
+    let slot = version.slot;
+    let own = chronicle.stretch_of(slot);
     let is_base = matches!(version.origin, Origin::Restored { .. });
-    let is_of_slot = match is_base {
-        true => version.slot == stretch.first,
-        false => stretch.commit(version.slot).is_some(),
-    };
-    let is_kept = match stretch.kept {
+    let is_of_slot = own.is_some_and(|place| {
+        let stretch = &chronicle.stretches[place];
+        if is_base { slot == stretch.first } else { stretch.commit(slot).is_some() }
+    });
+    let is_kept = move |stretch: &Stretch| match stretch.kept {
         Kept::Nothing => false,
         Kept::BasePoint => is_base,
         Kept::From(_) => true,
     };
-    (is_of_slot && is_kept).then_some(place)
+    let stretches = chronicle.stretches.iter().enumerate().skip(own.unwrap_or(0));
+    stretches.filter(move |_| is_of_slot).filter_map(move |(place, stretch)| {
+        let counts_for = match Some(place) == own {
+            true => slot,
+            false if is_base && stretch.built_on == own => stretch.first,
+            false => return None,
+        };
+        is_kept(stretch).then_some((place, counts_for))
+    })
 }
 
 impl Shared {
@@ -287,7 +306,11 @@ impl Shared {
         let mut drafts = Vec::new();
         for (place, stretch) in chronicle.stretches.iter().enumerate() {
             if stretch.kept != Kept::Nothing {
-                drafts.push(self.draft(&sorter, place, stretch)?);
+                let base = stretch.built_on.map(|place| chronicle.stretches[place].base);
+                let closed = [Some(stretch.base), base].into_iter().flatten();
+                let closed = closed.map(|event| self.closed_of(event));
+                let closed = closed.collect::<Result<Vec<_>, _>>()?;
+                drafts.push(self.draft(&sorter, place, stretch, closed)?);
             }
         }
         Ok(drafts)
@@ -298,6 +321,7 @@ impl Shared {
         sorter: &Sorter<'_, BY_PUBKEY>,
         place: usize,
         stretch: &Stretch,
+        mut closed: Vec<Closed>,
     ) -> Result<Draft, Error> {
         let state = self.state();
         let keys = RecordKeys { shared: self, segments: &state.runs.segments };
@@ -318,6 +342,11 @@ impl Shared {
             }
         };
         sorter.for_each(place, &keys, |mut row| {
+            for closed in &mut closed {
+                if closed.closes(&row, &keys)? {
+                    return Ok(());
+                }
+            }
             let is_newest = row.slot <= first && row.newer.is_none_or(|newer| newer > first);
             row.slot = row.slot.max(stretch.first);
             match &mut delta {
@@ -424,8 +453,8 @@ impl Shared {
     ) -> Result<(), Error> {
         let state = self.state();
         let keys = RecordKeys { shared: self, segments: &state.runs.segments };
-        let Found { locator, version, .. } = *found;
-        let (account, slot) = (&version.account, version.slot);
+        let Found { slot, locator, version, .. } = *found;
+        let account = &version.account;
         let delta = window.deltas.first().filter(|_| slot > window.first());
         let pair = delta.unwrap_or(&window.complete);
         let sought = self.identity.seek(&account.pubkey.0);

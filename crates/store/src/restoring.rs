@@ -18,7 +18,7 @@ use icecore_journal::{BulkSession, BulkWriter, Digest, Extent};
 use icecore_types::{AccountRef, DATA_BYTES_MAX, Hash, Pubkey, Slot};
 
 use crate::{
-    BaseFacts, BaseFit, Error, Locator, Origin, RecordSeed, SlotId, Store, Version,
+    BaseFacts, BaseFit, Error, KeptBase, Locator, Origin, RecordSeed, SlotId, Store, Version,
     record::HEADER_BYTES,
     run::{RunHeader, RunInfo, RunKind, RunStore, RunWriter},
 };
@@ -226,16 +226,42 @@ impl<'s> Restoring<'s> {
     ///
     /// # Errors
     /// What the disk said; then nothing is adopted.
-    pub fn adopt(mut self, adopted: Adopted) -> Result<SlotId, Error> {
+    pub fn adopt(self, adopted: Adopted) -> Result<SlotId, Error> {
+        self.adopt_with(&adopted, None, None)
+    }
+
+    /// The same where records were written of accounts that are closed. `closed` has their addresses,
+    /// 32 bytes each, going upward: who makes runs anew has to know. With `base` the state was built on
+    /// that base point: its runs also lead to that one's records.
+    ///
+    /// # Errors
+    /// As [`Self::adopt`].
+    pub fn adopt_closing(
+        self,
+        adopted: Adopted,
+        closed: Content,
+        base: Option<&KeptBase<'_>>,
+    ) -> Result<SlotId, Error> {
+        self.adopt_with(&adopted, Some(closed), base.map(KeptBase::event))
+    }
+
+    fn adopt_with(
+        mut self,
+        adopted: &Adopted,
+        closed: Option<Content>,
+        built_on: Option<u64>,
+    ) -> Result<SlotId, Error> {
         let mut content = self.content()?;
         content.write(&adopted.verdict)?;
         let verdict = content.finish()?;
         let extents = adopted.records.iter().flat_map(|records| &records.extents);
         let behind = [&adopted.manifest, &adopted.status_cache, &verdict];
-        let extents: Vec<_> =
-            extents.copied().chain(behind.map(|content| content.extent)).collect();
+        let behind = behind.into_iter().chain(&closed).map(|content| content.extent);
+        let mut extents: Vec<_> = extents.copied().collect();
+        let records = extents.len();
+        extents.extend(behind);
         let shared = &self.store.shared;
-        let base = shared.adopt_base(&mut self.session, &adopted, &extents);
+        let base = shared.adopt_base(&mut self.session, adopted, &extents, records, built_on);
         let may_be_adopted = match &base {
             Ok(_) => true,
             // Then nobody can say before the next open, which removes what nobody names.

@@ -51,6 +51,7 @@ use crate::{Error, Locator, RecordSeed};
 
 pub use check::check;
 pub use cursor::RunCursor;
+pub(crate) use key::KeyHash;
 pub use key::{PartialKey, Sought};
 pub use lookup::Found;
 pub use merge::{Merge, MergedRow, RUNS_MERGED_MAX};
@@ -89,6 +90,16 @@ pub enum RunKind {
     /// What some slots wrote that are not final. The slots of rows are identities
     /// ([`SlotId`](crate::SlotId)), which go upward along a fork as numbers do.
     Spilled,
+}
+
+impl RunKind {
+    /// The slot behind which a delta run begins.
+    pub(crate) fn after(self) -> Option<Slot> {
+        match self {
+            Self::Delta { after } => Some(after),
+            Self::Complete | Self::Spilled => None,
+        }
+    }
 }
 
 /// What a run says of itself in its first block.

@@ -31,7 +31,7 @@ use icecore_types::{Cursor, Hash, Slot, Wire, WireError, wire_struct};
 use crate::{
     Error,
     events::{List, SlotId},
-    run::{BY_OWNER, BY_PUBKEY, Run, RunInfo, RunStore},
+    run::{BY_OWNER, BY_PUBKEY, Run, RunInfo, RunKind, RunStore},
     segments::Segments,
 };
 
@@ -149,6 +149,23 @@ wire_struct! {
         pub(crate) to: Slot,
         pub(crate) by_pubkey: RunEntry,
         pub(crate) by_owner: Option<RunEntry>,
+    }
+}
+
+impl PairEntry {
+    /// Runs that were written.
+    pub(crate) fn of(
+        kind: RunKind,
+        to: Slot,
+        by_pubkey: RunInfo,
+        by_owner: Option<RunInfo>,
+    ) -> Self {
+        Self {
+            after: kind.after(),
+            to,
+            by_pubkey: RunEntry::from(by_pubkey),
+            by_owner: by_owner.map(RunEntry::from),
+        }
     }
 }
 

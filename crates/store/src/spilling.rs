@@ -41,7 +41,7 @@ use crate::{
         BY_OWNER, BY_PUBKEY, KeySource, Merge, MergedRow, Run, RunInfo, RunKind, SlotCommit,
         merged_slots,
     },
-    run_set::{PairEntry, RunEntry, RunSet, SpilledPair, runs_folder},
+    run_set::{PairEntry, RunSet, SpilledPair, runs_folder},
     shared::{Mirror, RecordKeys, Shared, State},
     tail::{SlotIndex, VERSION_BYTES},
     tree::Node,
@@ -227,7 +227,6 @@ impl Shared {
         pairs: &[SpilledPair],
         merge: &SpilledMerge<'_>,
     ) -> Result<PairEntry, Error> {
-        // An account that changes its owner has two rows by owner.
         let is_wanted =
             |pair: &&SpilledPair| pair.slots.iter().any(|id| (merge.slot_of)(*id).is_some());
         let pairs: Vec<&SpilledPair> = pairs.iter().rev().filter(is_wanted).collect();
@@ -241,15 +240,7 @@ impl Shared {
         let by_owner = by_owner
             .map(|runs| self.merge_spilled_runs::<BY_OWNER>(state, runs, merge, Vec::new()))
             .transpose()?;
-        Ok(PairEntry {
-            after: match merge.kind {
-                RunKind::Delta { after } => Some(after),
-                RunKind::Complete | RunKind::Spilled => None,
-            },
-            to: merge.to,
-            by_pubkey: RunEntry::from(by_pubkey),
-            by_owner: by_owner.map(RunEntry::from),
-        })
+        Ok(PairEntry::of(merge.kind, merge.to, by_pubkey, by_owner))
     }
 
     fn merge_spilled_runs<const K: usize>(
@@ -264,6 +255,7 @@ impl Shared {
     {
         let keys = RecordKeys { shared: self, segments: &state.runs.segments };
         let rows: u64 = runs.iter().map(|run| run.info().rows).sum();
+        // An account that changes its owner has two rows by owner.
         let mut writer = self.run_writer(merge.kind, merge.to, rows.min(2 * merge.versions))?;
         let mut merged = Merge::new(&runs, Bound::Unbounded, &keys)?;
         while let Some(row) = merged.next_row()? {

@@ -5,11 +5,17 @@
 //! could not adopt it then. It is noted before the extent is finished, so before the segment can be
 //! sealed, and forgotten when the slot has ended.
 //!
+//! Also counts base points that something is being built on: their records must stay where they are,
+//! and nothing is compacted meanwhile.
+//!
 //! What it does *not* do: know extents that were adopted; their versions are in the tail.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::Mutex,
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use crate::SlotId;
@@ -18,6 +24,7 @@ use crate::SlotId;
 #[derive(Debug, Default)]
 pub(crate) struct Underway {
     segments: Mutex<BTreeMap<SlotId, BTreeSet<u32>>>,
+    built_on: AtomicUsize,
 }
 
 impl Underway {
@@ -47,5 +54,20 @@ impl Underway {
     pub(crate) fn segments(&self) -> BTreeSet<u32> {
         let segments = self.segments.lock().expect("nobody panics while holding it");
         segments.values().flatten().copied().collect()
+    }
+
+    /// Something is being built on a base point. Said while the run set cannot change.
+    pub(crate) fn build(&self) {
+        self.built_on.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// It was adopted, or given up.
+    pub(crate) fn end_build(&self) {
+        self.built_on.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    /// Whether records must stay where they are.
+    pub(crate) fn is_building(&self) -> bool {
+        self.built_on.load(Ordering::Acquire) > 0
     }
 }

@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use icecore_archive::choose::Candidate;
+use icecore_archive::{choose::Candidate, names::ArchiveName};
 use icecore_restore::{
     Error, Options as ScanOptions, Pair, Preflight, Report, candidates, path_of, restore_into,
 };
@@ -26,11 +26,13 @@ use crate::{
 #[derive(Debug, Args)]
 #[command(
     after_help = "Base points are restored in order, oldest first. What the store holds already is not \
-restored again. Between two base points that no feed covers lies a gap."
+restored again. Between two base points that no feed covers lies a gap. An incremental archive alone \
+stands on the base point that the store keeps of its full archive, which is not read again."
 )]
 pub(crate) struct Options {
-    /// A full archive and perhaps an incremental one on it, or a folder (its best pair)
-    #[arg(required = true, num_args = 1..=2, value_name = "FULL [INCREMENTAL] | DIR")]
+    /// A full archive and perhaps an incremental one on it, or a folder (its best pair), or an
+    /// incremental archive whose full one the store keeps as a base point
+    #[arg(required = true, num_args = 1..=2, value_name = "FULL [INCREMENTAL] | INCREMENTAL | DIR")]
     archives: Vec<PathBuf>,
 
     #[command(flatten)]
@@ -67,7 +69,7 @@ pub(crate) fn run(common: &CommonOptions, options: &Options) -> Result<Exit, Fai
     // What is wrong with names and options costs no store.
     let pairs = options.pairs()?;
     let scan = options.judging.scan(common)?;
-    let store = options.open()?;
+    let store = options.open(pairs.first().is_some_and(Pair::is_alone))?;
     let restored = restore_all(common, options, &store, pairs, &scan);
     let closed = store.close();
     let exit = restored?;
@@ -79,6 +81,9 @@ impl Options {
     /// The archives, in the order in which they are restored.
     fn pairs(&self) -> Result<Vec<Pair>, Failure> {
         let folder = match (self.all, &self.archives[..]) {
+            (false, [archive]) if is_incremental(archive) => {
+                return Ok(vec![Pair::alone(archive)?]);
+            }
             (false, archives) => return Ok(vec![pair_of(archives)?]),
             (true, [folder]) if icecore_disk::is_folder(folder) => folder,
             (true, _) => return Err(Failure::Usage("--all goes with one folder".into())),
@@ -94,10 +99,8 @@ impl Options {
                 None => Ok(Pair::files(path, None)?),
                 Some(base) => match full_of(base) {
                     Some(full) => Ok(Pair::files(path_of(folder, full), Some(&path))?),
-                    None => Err(Failure::Usage(format!(
-                        "{}: its full archive, of slot {base}, is not in the folder",
-                        found.file
-                    ))),
+                    // The store may keep its state.
+                    None => Ok(Pair::alone(path)?),
                 },
             }
         };
@@ -107,8 +110,8 @@ impl Options {
         }
     }
 
-    /// Opens the store, or makes it.
-    fn open(&self) -> Result<Store, Failure> {
+    /// Opens the store, or makes it, unless it must be there already.
+    fn open(&self, must_be_there: bool) -> Result<Store, Failure> {
         let folder = &self.store.store;
         match Store::open(folder, StoreOpening::default()) {
             Ok(store) => {
@@ -116,7 +119,7 @@ impl Options {
                 self.check(&store)?;
                 Ok(store)
             }
-            Err(icecore_store::Error::NoStore { .. }) => {
+            Err(icecore_store::Error::NoStore { .. }) if !must_be_there => {
                 let create = CreateOptions {
                     kept_owners: self.program_accounts.clone(),
                     owner_order: !self.no_owner_order,
@@ -164,9 +167,7 @@ fn restore_all(
     for mut pair in pairs {
         let last = pair.incremental.as_ref().unwrap_or(&pair.full);
         let slot = last.name().slot();
-        let archives = [Some(&pair.full), pair.incremental.as_ref()];
-        let archives: Vec<_> =
-            archives.into_iter().flatten().map(|source| source.label().to_string()).collect();
+        let archives = archives_of(store, &pair);
         if is_held(store, slot, last.name().hash(), last.label())? {
             match answer.is_display() {
                 true => answer.line(format!("slot {slot} is held already: nothing to restore"))?,
@@ -177,7 +178,10 @@ fn restore_all(
             }
             continue;
         }
-        let (report, seconds) = restore(common, options, store, &mut pair, scan)?;
+        let (report, seconds) = match options.all && stands_on_kept(store, &pair) {
+            true => restore_alone(common, options, store, pair, scan)?,
+            false => restore(common, options, store, &mut pair, scan)?,
+        };
         let json = Json::of(&report, seconds);
         options.judging.write_report(&json)?;
         let exit = verify::exit(&report);
@@ -206,6 +210,51 @@ fn restore_all(
     }
     answer.finish()?;
     Ok(Exit::Good)
+}
+
+/// The names that a base point gets: those of the archives, or with an incremental one alone that of the
+/// full archive which the store keeps.
+fn archives_of(store: &Store, pair: &Pair) -> Vec<String> {
+    let kept = pair.full.name().base().and_then(|base| store.keep_base(base).ok());
+    let kept = kept.map(|kept| kept.facts().archives.clone()).unwrap_or_default();
+    let sources = [Some(&pair.full), pair.incremental.as_ref()].into_iter().flatten();
+    kept.into_iter().chain(sources.map(|source| source.label().to_string())).collect()
+}
+
+/// Whether the store keeps all of a full archive's state as a base point, so that the incremental one
+/// is enough.
+fn stands_on_kept(store: &Store, pair: &Pair) -> bool {
+    let Ok(kept) = store.keep_base(pair.full.name().slot()) else { return false };
+    let name = ArchiveName::parse(&kept.facts().archives[0]);
+    let is_same = name.is_ok_and(|name| name.hash() == pair.full.name().hash());
+    pair.incremental.is_some() && store.kept_owners().is_empty() && is_same
+}
+
+/// Restores the incremental archive of a pair onto the base point of its full one; where that cannot
+/// be, both.
+fn restore_alone(
+    common: &CommonOptions,
+    options: &Options,
+    store: &Store,
+    pair: Pair,
+    scan: &ScanOptions,
+) -> Result<(Report, f64), Failure> {
+    let Pair { full, incremental } = pair;
+    let incremental = incremental.expect("asked before");
+    let mut alone = Pair { full: incremental, incremental: None };
+    match restore(common, options, store, &mut alone, scan) {
+        Err(Failure::Restore(Error::NeedsFull { .. })) => {
+            let mut pair = Pair { full, incremental: Some(alone.full) };
+            restore(common, options, store, &mut pair, scan)
+        }
+        done => done,
+    }
+}
+
+/// Whether a path is called like an incremental archive.
+fn is_incremental(path: &Path) -> bool {
+    let name = path.file_name().and_then(|name| ArchiveName::parse(&name.to_string_lossy()).ok());
+    name.is_some_and(|name| name.is_incremental())
 }
 
 /// One object for one answer, a line each for many.

@@ -202,8 +202,9 @@ fn a_store_and_the_archives_that_it_was_restored_from_answer_alike() {
         assert!(of_store == of_archives && !of_store.is_empty(), "{command:?}");
     }
     let of_store = store.rows(0, &["snapshot", "stats"]);
-    let arguments = ["snapshot", "stats", "--output", "json-compact", text(&tiny())].to_vec();
-    let of_archives = Ran::of(icecore(&arguments).output().expect("it runs")).code(0).rows();
+    let arguments = ["snapshot", "stats", "--output", "json-compact"];
+    let archives = icecore(&arguments).arg(tiny()).output().expect("it runs");
+    let of_archives = Ran::of(archives).code(0).rows();
     assert_eq!(of_store, of_archives);
     let accounts = store.rows(0, &["program-accounts", TOKEN, "--data-size", "82"]);
     let mint = accounts.iter().find(|account| account["parsed"]["type"] == "mint");

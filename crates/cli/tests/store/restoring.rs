@@ -103,3 +103,90 @@ fn a_store_without_the_index_by_owner_answers_the_same() {
     };
     assert_eq!(sorted(&store), sorted(&other));
 }
+
+/// The archives of a folder whose names begin so.
+fn archive(folder: &std::path::Path, prefix: &str) -> std::path::PathBuf {
+    let mut paths =
+        fs::read_dir(folder).expect("listed").map(|entry| entry.expect("listed").path());
+    let is_it = |path: &std::path::PathBuf| {
+        path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(prefix))
+    };
+    paths.find(is_it).expect("it is there")
+}
+
+#[test]
+fn an_incremental_archive_alone_stands_on_the_base_point_that_is_kept() {
+    let (full, incremental) =
+        (archive(&tiny(), "snapshot-46-"), archive(&tiny(), "incremental-snapshot-46-62-"));
+    // There has to be a store, and a base point in it.
+    let none = Store::none();
+    none.run(&["restore", text(&incremental)]).code(2);
+    assert!(!none.path().exists(), "none was made");
+    let other = Store::restored();
+    let ran = other.run(&["restore", text(&incremental)]).code(3);
+    ran.told("slot 46 is no base point of this store").told("those that it keeps: 24");
+
+    let store = Store::none();
+    store.good(&["restore", text(&full)]);
+    let row = store.json(0, &["restore", text(&incremental)]);
+    assert_eq!((&row["base_point"], &row["restored"]), (&62.into(), &true.into()));
+    assert_eq!(list(&row, "archives").len(), 2);
+    assert_eq!(
+        (&row["verdict"]["kind"], &row["verdict"]["slot"]),
+        (&"incremental".into(), &62.into())
+    );
+    let again = store.good(&["restore", text(&incremental)]);
+    assert_eq!(again, "slot 62 is held already: nothing to restore\n");
+    let row = store.json(0, &["restore", text(&incremental)]);
+    assert_eq!(row["restored"], false);
+
+    // The same as a store that was given the pair.
+    let pair = Store::none();
+    pair.good(&["restore", text(&full)]);
+    pair.good(&["restore", text(&full), text(&incremental)]);
+    for store in [&store, &pair] {
+        store.good(&["store", "check"]);
+    }
+    for question in [&["coverage"][..], &["history", CLOCK], &["account", CLOCK]] {
+        assert_eq!(store.json(0, question), pair.json(0, question), "{question:?}");
+    }
+    let sorted = |store: &Store| {
+        let listed = store.good(&["program-accounts", TOKEN]);
+        let mut lines: Vec<_> = listed.lines().map(str::to_string).collect();
+        lines.sort();
+        lines
+    };
+    assert_eq!(sorted(&store), sorted(&pair));
+
+    // A store of some programs cannot check it.
+    let some = Store::none();
+    some.good(&["restore", text(&full), "--program-accounts", TOKEN]);
+    let ran = some.run(&["restore", text(&incremental)]).code(3);
+    ran.told("accounts of some programs only").told("give the full archive with it");
+}
+
+#[test]
+fn all_archives_of_a_folder_read_the_full_one_once() {
+    let store = Store::none();
+    let ran = store.run(&["restore", text(&tiny()), "--all"]).code(0);
+    let reads = |prefix: &str| ran.err.matches(&format!("read {prefix}")).count();
+    assert_eq!(
+        (reads("snapshot-46-"), reads("incremental-snapshot-46-62-")),
+        (1, 1),
+        "{}",
+        ran.err
+    );
+    store.good(&["store", "check"]);
+    // Of some programs the pair is needed.
+    let some = Store::none();
+    let rows = some.rows(0, &["restore", text(&tiny()), "--all", "--program-accounts", TOKEN]);
+    assert!(rows.iter().all(|row| row["restored"] == true), "{rows:?}");
+    // A folder with an incremental archive only, for a store that keeps the rest.
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let incremental = archive(&tiny(), "incremental-snapshot-46-62-");
+    let name = incremental.file_name().expect("a file");
+    fs::copy(&incremental, folder.path().join(name)).expect("copied");
+    let kept = Store::none();
+    kept.good(&["restore", text(&archive(&tiny(), "snapshot-46-"))]);
+    kept.good(&["restore", text(folder.path()), "--all"]);
+}

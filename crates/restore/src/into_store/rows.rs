@@ -3,15 +3,20 @@
 
 use std::{
     collections::HashMap,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
+use icecore_store::{Locator, SizeClass};
 use icecore_types::Pubkey;
 
 use super::{
     in_order::InOrder,
     index::{Index, Outcome, PartRows},
     keeper::{OtherOwner, Stored},
+    lists::ListRow,
     owner_order::{BinAccounts, OwnerOrder},
     owners::OTHER,
 };
@@ -23,6 +28,11 @@ use crate::{
     spill::{SpillSpace, sorted::SortedReader, sorter::Sorter},
 };
 
+/// In place of where a record lies: the account is closed.
+pub(super) fn closed() -> Locator {
+    Locator::new(0, 0, SizeClass::TOMBSTONE)
+}
+
 /// Takes what counts.
 pub(crate) struct StoreRows<I: Index<32>> {
     pub(super) index: I,
@@ -30,6 +40,10 @@ pub(crate) struct StoreRows<I: Index<32>> {
     /// If the store keeps the second order.
     pub(super) by_owner: Option<OwnerOrder>,
     pub(super) others: Others,
+    /// Closed accounts, as tombstones.
+    pub(super) closed: Mutex<Sorter<ListRow<32>>>,
+    /// Whether these are all, or those that have other records as well.
+    pub(super) keeps_all_closed: bool,
     /// What was kept after it streamed by.
     pub(super) late: HashMap<Place, Stored>,
     /// Records that count and were not kept.
@@ -99,7 +113,7 @@ impl<I: Index<32>> StoreBin<'_, I> {
 }
 
 impl<I: Index<32>> BinRows<Stored> for StoreBin<'_, I> {
-    fn push(&mut self, newest: &Entry<Stored>) -> Result<(), Error> {
+    fn push(&mut self, newest: &Entry<Stored>, is_only: bool) -> Result<(), Error> {
         let Entry { key, place, mut mark } = *newest;
         if !mark.is_kept() {
             let Some(late) = self.rows.late.get(&place) else {
@@ -108,7 +122,13 @@ impl<I: Index<32>> BinRows<Stored> for StoreBin<'_, I> {
             };
             mark = *late;
         }
-        let Some(locator) = mark.locator() else { return Ok(()) };
+        let Some(locator) = mark.locator() else {
+            if self.rows.keeps_all_closed || !is_only {
+                let mut list = self.rows.closed.lock().expect("no holder of this lock panics");
+                list.push(ListRow { key: key.0, locator: closed() })?;
+            }
+            return Ok(());
+        };
         self.by_pubkey.push(&key.0, locator)?;
         if self.by_owner.is_none() {
             return Ok(());

@@ -27,10 +27,10 @@ const INCREMENTAL: u32 = 1 << 31;
 impl Place {
     /// Storages are numbered as they come in their archive; their number is below 5,000,000
     /// (formats.md section 3), so the top bit is free to tell the archives apart.
-    pub(crate) fn new(incremental: bool, storage: u32, record: u32) -> Self {
+    pub(crate) const fn new(incremental: bool, storage: u32, record: u32) -> Self {
         debug_assert!(storage < INCREMENTAL);
         let archive = if incremental { INCREMENTAL } else { 0 };
-        Self(u64::from(storage | archive) << 32 | u64::from(record))
+        Self(((storage | archive) as u64) << 32 | record as u64)
     }
 
     /// Whether it lies in the incremental archive.

@@ -97,10 +97,16 @@ impl<M: Mark> Group<M> {
         place.map(|place| Entry { key: self.key, place, mark: self.mark })
     }
 
+    /// Whether the key has one record.
+    pub(super) fn is_only(&self) -> bool {
+        self.first == self.last
+    }
+
     /// The key has ended.
     pub(super) fn close(mut self, views: &Views<'_>, found: &mut Found) -> Result<(), SpillError> {
-        let is_only = self.first == self.last;
-        if is_only && !self.last.is_incremental() && (views.upper.is_none() || self.pair.is_some())
+        if self.is_only()
+            && !self.last.is_incremental()
+            && (views.upper.is_none() || self.pair.is_some())
         {
             return found.note_alone(self.key, self.last, views);
         }

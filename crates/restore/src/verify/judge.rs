@@ -30,6 +30,10 @@ impl<D: Destination> Examination<'_, D> {
         let upper_storages: &[StorageHead] =
             upper.as_ref().map_or(&[], |upper| &upper.look.facts.storages);
         let upper_label = pair.incremental.as_ref().map_or("", |source| source.label());
+        let upper_label = match judged.base {
+            Some(_) => "the base point",
+            None => upper_label,
+        };
         let naming = Naming {
             full: (pair.full.label(), &lower.look.facts.storages),
             incremental: (upper_label, upper_storages),
@@ -43,7 +47,7 @@ impl<D: Destination> Examination<'_, D> {
         archives.push(self.verdict(
             &pair.full,
             &lower,
-            None,
+            judged.base.as_ref(),
             full_state,
             naming,
             &judged,
@@ -95,7 +99,8 @@ impl<D: Destination> Examination<'_, D> {
         is_last: bool,
     ) -> Result<Verdict, Error> {
         let mut findings = looked.look.findings.clone();
-        records(looked, base.is_some(), naming, judged, &mut findings);
+        let is_upper = base.is_some() && judged.base.is_none();
+        records(looked, is_upper, naming, judged, &mut findings);
         let subject = Subject {
             name: source.name(),
             facts: looked.facts(),

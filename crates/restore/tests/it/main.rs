@@ -12,6 +12,7 @@ mod decoded;
 mod into_store;
 mod invariance;
 mod memory;
+mod onto_base;
 mod refusals;
 mod support;
 mod truth;

@@ -10,9 +10,9 @@ use icecore_types::Slot;
 
 use super::{CheckPhase, Work};
 use crate::{
-    Error, Locator, SizeClass, SlotId, Store,
+    Error, Locator, Origin, SizeClass, SlotId, Store,
     compaction::facts::{RECORD_KINDS, record_extents},
-    events::StoreEvent,
+    events::{StoreEvent, kind},
     record::Version,
     replay::for_each_record,
     run::{KeySource, Run, RunKind},
@@ -27,6 +27,8 @@ type Met = BTreeMap<u32, u64>;
 struct Runs<'a> {
     shared: &'a Shared,
     state: &'a State,
+    /// Base points, and those that were built on them, by their slots.
+    built_on: Vec<(Slot, Slot)>,
     met: Met,
     records: u64,
 }
@@ -36,7 +38,8 @@ impl Work<'_, '_> {
         let shared = &*store.shared;
         let state = shared.state();
         let total = shared.history.data_segments().iter().map(|info| info.bytes).sum();
-        let mut runs = Runs { shared, state: &state, met: Met::new(), records: 0 };
+        let Some(built_on) = self.noted(built_on(shared))? else { return Ok(()) };
+        let mut runs = Runs { shared, state: &state, built_on, met: Met::new(), records: 0 };
         let mut done = 0;
         for of in RECORD_KINDS {
             for event in shared.history.scan(Query::new(By::Kind(of)))? {
@@ -132,8 +135,26 @@ impl<'a> Runs<'a> {
         state.runs.spilled.iter().find(holds).map(|spilled| (id, &spilled.runs))
     }
 
+    /// A record of a base point counts for its slot, and for those that were built on it.
     fn record(&mut self, locator: Locator, version: &Version<'_>) -> Result<(), Error> {
-        let slot = version.slot;
+        self.counted(version.slot, locator, version)?;
+        if matches!(version.origin, Origin::Restored { .. }) {
+            for place in 0..self.built_on.len() {
+                let (base, slot) = self.built_on[place];
+                if base == version.slot {
+                    self.counted(slot, locator, version)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn counted(
+        &mut self,
+        slot: Slot,
+        locator: Locator,
+        version: &Version<'_>,
+    ) -> Result<(), Error> {
         let state = self.state;
         for window in &state.runs.windows {
             if slot <= window.first() {
@@ -230,6 +251,21 @@ impl<'a> Runs<'a> {
         }
         Ok(())
     }
+}
+
+/// Base points, and those that were built on them, by their slots.
+fn built_on(shared: &Shared) -> Result<Vec<(Slot, Slot)>, Error> {
+    let mut found = Vec::new();
+    shared.for_each_event(kind::BASE, 0..shared.history.durable_end(), |_, decoded| {
+        if let StoreEvent::Base(point) = decoded
+            && let Some(event) = point.built_on
+        {
+            let (base, _) = shared.bank_at(event)?;
+            found.push((base.slot, point.facts.bank.slot));
+        }
+        Ok(())
+    })?;
+    Ok(found)
 }
 
 /// Whether a run has a row of this key and slot that leads here.

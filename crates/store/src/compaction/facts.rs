@@ -23,6 +23,9 @@ use crate::{
     shared::Shared,
 };
 
+/// Bytes of a record that says that an account was closed, at most: with its previous owner.
+const CLOSED_BYTES: u64 = HEADER_BYTES as u64 + 32;
+
 /// What is known of a segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct SegmentFacts {
@@ -90,7 +93,7 @@ impl Facts {
                 self.records(records, lowest.unwrap_or(0), moved.horizon);
                 let segments = records.len().max(1) as u64;
                 for extent in records {
-                    let closed_bytes = moved.closed * HEADER_BYTES as u64 / segments;
+                    let closed_bytes = moved.closed * CLOSED_BYTES / segments;
                     self.segment(extent).kept_bytes += closed_bytes;
                 }
             }

@@ -2,7 +2,8 @@
 //!
 //! What runs and the tail lead to is alive. A row says about how long its record is (its size class),
 //! so no record is read. A complete run that was merged out of the window before it repeats that
-//! window's records, and is not counted.
+//! window's records, and is not counted. One that was built on the run of another base point repeats
+//! many of that one's: as long as that one is kept, only the others are counted.
 //!
 //! What it does *not* do: decide when to look.
 
@@ -16,8 +17,8 @@ use super::{GARBAGE_PERCENT_MIN, INPUTS_MAX, MOVED_BYTES_MAX};
 use crate::{
     Error, Locator, SizeClass,
     record::HEADER_BYTES,
-    run::{BY_PUBKEY, Run},
-    run_set::RunPair,
+    run::{BY_PUBKEY, Merge, Run},
+    run_set::{RunPair, Window},
     shared::{Chain, RecordKeys, Shared, State},
 };
 
@@ -89,8 +90,16 @@ impl Shared {
         for (place, window) in state.runs.windows.iter().enumerate() {
             for pair in window.pairs() {
                 let is_repetition = pair.after.is_none() && window.base.is_none() && place > 0;
-                if !is_repetition {
-                    self.for_each_row(&state, &pair.by_pubkey, &mut count)?;
+                let built_on = match pair.after {
+                    None => self.built_on(&state, window)?,
+                    Some(_) => None,
+                };
+                match built_on {
+                    Some(base) => self.for_each_own_row(&state, pair, base, &mut count)?,
+                    None if !is_repetition => {
+                        self.for_each_row(&state, &pair.by_pubkey, &mut count)?;
+                    }
+                    None => {}
                 }
             }
         }
@@ -120,6 +129,46 @@ impl Shared {
         while let Some((_, locator)) = cursor.version() {
             visit(locator);
             cursor.advance()?;
+        }
+        Ok(())
+    }
+
+    /// The complete run that the one of a window was built on, if it is still there.
+    fn built_on<'a>(
+        &self,
+        state: &'a State,
+        window: &Window,
+    ) -> Result<Option<&'a RunPair>, Error> {
+        let base = self.base_of(window)?.and_then(|(_, point)| point.built_on);
+        let windows = &state.runs.windows;
+        let found = windows.iter().find(|other| other.base.is_some() && other.base == base);
+        Ok(found.map(|base| &base.complete))
+    }
+
+    /// Shows where the records of a run lie that the one it was built on does not lead to.
+    fn for_each_own_row(
+        &self,
+        state: &State,
+        pair: &RunPair,
+        base: &RunPair,
+        visit: &mut dyn FnMut(Locator),
+    ) -> Result<(), Error> {
+        let keys = RecordKeys { shared: self, segments: &state.runs.segments };
+        let runs = [pair, base].map(|pair| Arc::clone(&pair.by_pubkey));
+        let mut merge = Merge::new(&runs, Bound::Unbounded, &keys)?;
+        let mut own: Option<(u64, Locator)> = None;
+        while let Some(row) = merge.next_row()? {
+            // Of a key the row of the newer run comes first.
+            let is_of_base = row.slot <= base.to;
+            if let Some((number, locator)) = own.take()
+                && !(is_of_base && number == row.key_number && locator == row.locator)
+            {
+                visit(locator);
+            }
+            own = (!is_of_base).then_some((row.key_number, row.locator));
+        }
+        if let Some((_, locator)) = own {
+            visit(locator);
         }
         Ok(())
     }

@@ -34,6 +34,8 @@ pub(super) struct Stretch {
     pub(super) first: Slot,
     /// Final slots behind it, and their commits.
     pub(super) slots: Vec<SlotCommit>,
+    /// The stretch before it, by its place, whose base point it was built on.
+    pub(super) built_on: Option<usize>,
     pub(super) kept: Kept,
 }
 
@@ -102,7 +104,18 @@ impl Chronicle {
                     }
                 }
             }
-            StoreEvent::Base(base) => self.begin_stretch(sequence, base.facts),
+            StoreEvent::Base(base) => {
+                let (built_on, facts) = (base.built_on, base.facts);
+                let place = |event| self.stretches.iter().position(|known| known.base == event);
+                let place = match built_on {
+                    None => None,
+                    Some(event) => Some(place(event).ok_or_else(|| Error::Event {
+                        sequence,
+                        what: "it was built on a base point that there is not".to_string(),
+                    })?),
+                };
+                self.begin_stretch(sequence, facts, place);
+            }
             StoreEvent::Gap(gap) => self.gaps.push((gap.first, gap.last)),
             StoreEvent::Horizon(horizon) => {
                 self.horizon = self.horizon.max(horizon.slot);
@@ -128,7 +141,7 @@ impl Chronicle {
         Ok(())
     }
 
-    fn begin_stretch(&mut self, sequence: u64, facts: BaseFacts) {
+    fn begin_stretch(&mut self, sequence: u64, facts: BaseFacts, built_on: Option<usize>) {
         let slot = facts.bank.slot;
         let root = self.tree.root().map(|root| root.number);
         if let Some(root) = root.filter(|root| root + 1 < slot) {
@@ -151,7 +164,7 @@ impl Chronicle {
         });
         self.base = Some(Arc::new(facts));
         let (slots, kept) = (Vec::new(), Kept::Nothing);
-        self.stretches.push(Stretch { base: sequence, first: slot, slots, kept });
+        self.stretches.push(Stretch { base: sequence, first: slot, slots, built_on, kept });
     }
 
     /// Nothing more comes: says what is kept.

@@ -191,10 +191,7 @@ impl<const K: usize> Counted<'_, K> {
 
     fn page(&self, page: &PageView<'_, K>, seen: &mut Seen<K>) -> Result<(), &'static str> {
         let is_complete = self.header.kind == RunKind::Complete;
-        let after = match self.header.kind {
-            RunKind::Complete | RunKind::Spilled => None,
-            RunKind::Delta { after } => Some(after),
-        };
+        let after = self.header.kind.after();
         for index in 0..page.rows() {
             let (key, row) = (page.key(index), page.entry(index));
             let class = row.locator.class();

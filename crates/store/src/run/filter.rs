@@ -115,7 +115,8 @@ mod tests {
     #[test]
     fn what_was_inserted_passes_and_few_others_do() {
         let mut filter = Filter::new(100_000);
-        let hash = |number: u64| KeyHash::from_bits(number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 17);
+        let hash =
+            |number: u64| KeyHash::from_bits(number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 17);
         (0..100_000).for_each(|number| filter.insert(hash(number)));
         let passes = |number: u64| {
             let spot = Spot::of(hash(number), filter.buckets());

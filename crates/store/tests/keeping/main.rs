@@ -3,6 +3,7 @@
 #[path = "../kit/mod.rs"]
 mod kit;
 
+mod built_on;
 mod checking;
 mod compaction;
 mod crashes;
