@@ -70,6 +70,8 @@ pub(crate) enum SnapshotCommand {
     Stats(commands::stats::Options),
     /// Find the accounts that differ between two states
     Diff(commands::diff::Options),
+    /// Pack an archive anew: another container, level or size of frames
+    Recompress(commands::recompress::Options),
 }
 
 #[cfg(test)]

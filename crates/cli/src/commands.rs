@@ -12,6 +12,7 @@ pub(crate) mod inspect;
 pub(crate) mod journal;
 pub(crate) mod ls;
 pub(crate) mod program_accounts;
+pub(crate) mod recompress;
 pub(crate) mod request;
 pub(crate) mod restore;
 pub(crate) mod run;
@@ -36,6 +37,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<Exit, Failure> {
             SnapshotCommand::Inspect(options) => inspect::run(common, &options),
             SnapshotCommand::Stats(options) => stats::run(common, &options),
             SnapshotCommand::Diff(options) => diff::run(common, &options),
+            SnapshotCommand::Recompress(options) => recompress::run(common, &options),
         },
         Command::Account(options) => account::run(common, &options),
         Command::Accounts(export::AccountsCommand::Export(options)) => {

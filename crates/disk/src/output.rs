@@ -58,6 +58,11 @@ impl Output {
         Ok(Self { file, temporary: Some(temporary), path, bytes: 0 })
     }
 
+    /// Where it lies until it is published, for whoever looks at what was written before that.
+    pub fn temporary_path(&self) -> &Path {
+        self.temporary.as_deref().expect("taken by publishing only, which takes all of it")
+    }
+
     /// Syncs and gives the file its name.
     pub fn publish(mut self, publish: Publish) -> Result<(), Error> {
         self.file.sync_all().map_err(|source| Error::new(&self.path, "sync", source))?;

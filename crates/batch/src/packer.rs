@@ -1,0 +1,177 @@
+//! Packs a tar stream on many threads, and writes the frames in order (decision 0033).
+//!
+//! ```text
+//! caller ──> pack ×N ──> write
+//!   └── sheets, which come back ──┘
+//! ```
+//!
+//! Steps:
+//! 1. The caller fills a sheet with the content of a frame; where it ends says the [`FramePlan`].
+//! 2. Frame `k` goes to thread `k mod N`, which packs it.
+//! 3. The writer takes from the threads in the same turn, so frames come in order without a list of
+//!    those that wait; then the sheet is free again.
+//!
+//! Invariants:
+//! - There are N + [`SHEETS_BESIDE`] sheets, so that memory is fixed; who is slower holds back who
+//!   is faster. The frame whose turn it is has a sheet already, so nobody waits forever.
+//! - A frame is a function of its content alone: any number of threads gives the same bytes.
+//!
+//! What it does *not* do: know what is in the stream, or end what the caller does when writing
+//! fails: the caller is told to stop, and the writer's error is the outcome.
+
+use std::{
+    io::Write,
+    ops::ControlFlow,
+    sync::mpsc::{Receiver, SyncSender, sync_channel},
+    thread,
+};
+
+use icecore_archive::{
+    seek_table::{PackedFrame, SeekTable},
+    writing::{frame_encoder::FrameEncoder, frame_plan::FramePlan},
+};
+use icecore_disk::Output;
+use icecore_restore::TILES_OF_A_KIND_MAX;
+
+use crate::{Error, WriteOptions};
+
+/// Sheets besides one for each thread: one is filled, one is written.
+const SHEETS_BESIDE: usize = 2;
+
+/// Sheets that wait for a thread, or for the writer.
+const WAITING_MAX: usize = 1;
+
+/// A frame on its way.
+struct Sheet {
+    content: Vec<u8>,
+    /// With room for the frame.
+    packed: Vec<u8>,
+    /// Set once it is packed.
+    frame: Option<PackedFrame>,
+}
+
+/// Takes the tar stream.
+pub(crate) struct Packer {
+    plan: FramePlan,
+    /// The one that is being filled.
+    sheet: Option<Sheet>,
+    free: Receiver<Sheet>,
+    threads: Vec<SyncSender<Sheet>>,
+    /// Whose turn it is.
+    turn: usize,
+}
+
+impl Packer {
+    /// Says that the next byte begins a member of so many bytes, header and padding included.
+    /// `Break`: writing has failed.
+    pub(crate) fn member(&mut self, member_bytes: u64) -> ControlFlow<()> {
+        match self.plan.member(member_bytes) {
+            true => self.end_frame(),
+            false => ControlFlow::Continue(()),
+        }
+    }
+
+    /// Takes the next bytes. `Break`: writing has failed.
+    pub(crate) fn write(&mut self, mut bytes: &[u8]) -> ControlFlow<()> {
+        while !bytes.is_empty() {
+            let room = usize::try_from(self.plan.room()).expect("a frame fits into memory");
+            let (now, later) = bytes.split_at(room.min(bytes.len()));
+            let sheet = match &mut self.sheet {
+                Some(sheet) => sheet,
+                // Without a writer no sheet comes back.
+                None => match self.free.recv() {
+                    Ok(sheet) => self.sheet.insert(sheet),
+                    Err(_) => return ControlFlow::Break(()),
+                },
+            };
+            sheet.content.extend_from_slice(now);
+            if self.plan.advance(now.len() as u64) {
+                self.end_frame()?;
+            }
+            bytes = later;
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn end_frame(&mut self) -> ControlFlow<()> {
+        let sheet = self.sheet.take().expect("a frame that ends has content");
+        let thread = &self.threads[self.turn];
+        self.turn = (self.turn + 1) % self.threads.len();
+        match thread.send(sheet) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(_) => ControlFlow::Break(()),
+        }
+    }
+}
+
+/// Writes what `body` gives as an archive, packed on so many threads; says what `body` came to and
+/// which frames there are.
+pub(crate) fn pack<R>(
+    output: &mut Output,
+    options: &WriteOptions,
+    threads: usize,
+    body: impl FnOnce(&mut Packer) -> Result<R, Error>,
+) -> Result<(R, SeekTable), Error> {
+    let count = threads.clamp(1, TILES_OF_A_KIND_MAX);
+    let content_bytes = options.frame_bytes as usize;
+    let sheets = count + SHEETS_BESIDE;
+    let (to_free, free) = sync_channel(sheets);
+    for _ in 0..sheets {
+        let packed = vec![0; options.packing.frame_bytes_max(content_bytes)];
+        let sheet = Sheet { content: Vec::with_capacity(content_bytes), packed, frame: None };
+        to_free.send(sheet).expect("there is room for all");
+    }
+    output.write_all(&options.packing.head())?;
+    let (made, frames) = thread::scope(|scope| {
+        let mut threads = Vec::with_capacity(count);
+        let mut packed = Vec::with_capacity(count);
+        for _ in 0..count {
+            let (to_thread, from_caller) = sync_channel::<Sheet>(WAITING_MAX);
+            let (to_writer, from_thread) = sync_channel(WAITING_MAX);
+            threads.push(to_thread);
+            packed.push(from_thread);
+            let mut encoder = FrameEncoder::new(options.packing);
+            scope.spawn(move || {
+                for mut sheet in from_caller {
+                    sheet.frame = Some(encoder.encode(&sheet.content, &mut sheet.packed));
+                    if to_writer.send(sheet).is_err() {
+                        break;
+                    }
+                }
+            });
+        }
+        let writer = scope.spawn(|| write_frames(output, packed, to_free));
+        let plan = FramePlan::new(options.frame_bytes);
+        let mut packer = Packer { plan, sheet: None, free, threads, turn: 0 };
+        let made = body(&mut packer);
+        if made.is_ok() && packer.sheet.is_some() {
+            // If that is refused the writer says why.
+            let _ = packer.end_frame();
+        }
+        drop(packer);
+        let frames = writer.join().expect("the writer does not panic");
+        frames.map(|frames| (made, frames))
+    })?;
+    let made = made?;
+    output.write_all(&options.packing.tail(&frames))?;
+    Ok((made, frames))
+}
+
+/// Writes frames in turn until the thread whose turn it is has no more.
+fn write_frames(
+    output: &mut Output,
+    packed: Vec<Receiver<Sheet>>,
+    free: SyncSender<Sheet>,
+) -> Result<SeekTable, Error> {
+    let mut frames = SeekTable::new();
+    for turn in (0..packed.len()).cycle() {
+        let Ok(mut sheet) = packed[turn].recv() else { break };
+        let frame = sheet.frame.take().expect("it was packed");
+        output.write_all(&sheet.packed[..frame.frame_bytes as usize])?;
+        frames.push(frame)?;
+        sheet.content.clear();
+        // The caller may have ended already.
+        let _ = free.send(sheet);
+    }
+    Ok(frames)
+}

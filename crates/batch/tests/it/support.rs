@@ -1,0 +1,123 @@
+//! Where data lies, and the two judges of what was made.
+
+use std::{
+    fs,
+    ops::ControlFlow,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use icecore_archive::writing::frame_encoder::Packing;
+use icecore_batch::WriteOptions;
+use icecore_restore::{Answer, Genesis, Options, Outcome, Pair, Progress, read_unpacked, verify};
+
+/// The bundled set: a full archive at slot 46, an incremental one at 62.
+pub(crate) fn tiny() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata/tiny")
+}
+
+/// A folder of the shared data, if this machine has it.
+pub(crate) fn shared(folder: &str) -> Option<PathBuf> {
+    let root = match std::env::var_os("ICECORE_SHARED") {
+        Some(root) => PathBuf::from(root),
+        None => Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared"),
+    };
+    let path = root.join("data").join(folder);
+    if !path.exists() {
+        eprintln!("skipped: {} is not there", path.display());
+        return None;
+    }
+    Some(path)
+}
+
+/// The full archive of a folder, and the incremental one if it has one.
+pub(crate) fn archives_in(folder: &Path) -> (PathBuf, Option<PathBuf>) {
+    let find = |start: &str| {
+        names(folder).into_iter().find(|name| name.starts_with(start) && name.ends_with(".tar.zst"))
+    };
+    let full = folder.join(find("snapshot-").expect("every set has one"));
+    (full, find("incremental-snapshot-").map(|name| folder.join(name)))
+}
+
+/// What lies in a folder.
+pub(crate) fn names(folder: &Path) -> Vec<String> {
+    let mut names: Vec<_> = fs::read_dir(folder)
+        .expect("a folder")
+        .map(|entry| entry.expect("readable").file_name().into_string().expect("text"))
+        .collect();
+    names.sort();
+    names
+}
+
+/// A temporary folder.
+pub(crate) fn folder() -> tempfile::TempDir {
+    tempfile::tempdir().expect("a temporary folder")
+}
+
+/// Options of the library for so many cores.
+pub(crate) fn cores(cores: usize) -> Options {
+    Options::for_cores(cores)
+}
+
+/// How an archive is written.
+pub(crate) fn packed(packing: Packing, frame_bytes: u32) -> WriteOptions {
+    WriteOptions { packing, frame_bytes, verify: true }
+}
+
+/// The tar stream of an archive.
+pub(crate) fn unpacked(archive: &Path) -> Vec<u8> {
+    let mut tar = Vec::new();
+    let end = read_unpacked(archive, &cores(1), &Progress::default(), |bytes| {
+        tar.extend_from_slice(bytes);
+        ControlFlow::Continue(())
+    });
+    assert_eq!(end.expect("readable").damage, None);
+    tar
+}
+
+/// Verifies, with warnings as failures.
+pub(crate) fn verify_strictly(full: &Path, incremental: Option<&Path>, set: &Path) {
+    let genesis = Genesis::read(set).ok();
+    let options = Options { genesis, strict: true, ..cores(2) };
+    let mut pair = Pair::files(full, incremental).expect("archives");
+    let report = verify(&mut pair, &options, &Progress::default()).expect("readable");
+    for verdict in &report.archives {
+        let wrong: Vec<_> = verdict
+            .checks
+            .iter()
+            .filter(|check| matches!(check.outcome, Outcome::Fail | Outcome::Warn))
+            .collect();
+        assert!(wrong.is_empty(), "{}: {wrong:?}", full.display());
+        assert_eq!(verdict.verdict, Answer::Consistent);
+    }
+}
+
+/// Loads with the reference client, if this machine has it, and compares with its truth.
+pub(crate) fn load(full: &Path, incremental: Option<&Path>, set: &Path, truth: Option<&str>) {
+    let mut arguments = Vec::new();
+    let check;
+    if let Some(truth) = truth {
+        check = set.join(truth);
+        arguments = vec!["--check", check.to_str().expect("text")];
+    }
+    loaded(full, incremental, set, &arguments);
+}
+
+/// Loads with the reference client, if this machine has it.
+pub(crate) fn loaded(full: &Path, incremental: Option<&Path>, set: &Path, arguments: &[&str]) {
+    let Some(data) = shared("") else { return };
+    let loader = data.join("../oracle/bin/agaveload");
+    if !loader.exists() {
+        eprintln!("skipped: {} is not there", loader.display());
+        return;
+    }
+    let work = folder();
+    let mut command = Command::new(loader);
+    command.arg("--full").arg(full).arg("--genesis").arg(set).arg("--work").arg(work.path());
+    if let Some(incremental) = incremental {
+        command.arg("--incremental").arg(incremental);
+    }
+    let output = command.args(arguments).output().expect("it runs");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{}: {said}", full.display());
+}
