@@ -121,6 +121,10 @@ impl Store {
 impl Shared {
     /// Compacts if there may be reason to: more was dropped, or much was written, since the last look.
     pub(crate) fn compact_if_due(&self) -> Result<(), Error> {
+        if self.underway.is_building() {
+            // Nothing would be looked at; what there is to give back is looked for afterwards.
+            return Ok(());
+        }
         let look = || -> Result<LastLook, Error> {
             let segments = self.chain().writer()?.data_segments();
             let data_bytes = segments.iter().map(|info| info.bytes).sum();

@@ -219,11 +219,12 @@ impl<const K: usize> Succession<'_, K> {
         key: &[u8; K],
         newest: Option<Locator>,
     ) -> Result<Option<Locator>, Error> {
-        let whole = PartialKey::whole(*key);
+        let (whole, hash) = (PartialKey::whole(*key), KeyHash::of(&self.identity, key));
         let mut replaced = None;
         while let Some(own) = self.cursor.key() {
             let order = match own.compare(&whole) {
                 Some(order) => order,
+                None if self.cursor.hash() == Some(hash) => Ordering::Equal,
                 None => self.cursor.whole_key(&*self.keys)?.cmp(key),
             };
             match order {
@@ -237,7 +238,7 @@ impl<const K: usize> Succession<'_, K> {
             }
         }
         if let Some(locator) = newest {
-            self.push(whole, KeyHash::of(&self.identity, key), locator)?;
+            self.push(whole, hash, locator)?;
         }
         Ok(replaced)
     }

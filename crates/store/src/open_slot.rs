@@ -76,6 +76,8 @@ pub struct OpenSlot {
     /// Bank and status cache.
     pub(crate) attached: [Attached; 2],
     pub(crate) sums: Sums,
+    /// Whether an error left it half written: then it can only be given up.
+    has_failed: bool,
     pub(crate) has_ended: bool,
 }
 
@@ -119,6 +121,7 @@ impl Shared {
             extents: Vec::new(),
             attached: Default::default(),
             sums: Sums::default(),
+            has_failed: false,
             has_ended: false,
         })
     }
@@ -173,6 +176,7 @@ impl OpenSlot {
         if bytes > DATA_BYTES_MAX {
             return Err(Error::DataTooLong { slot: self.number, pubkey, bytes });
         }
+        self.check_sound()?;
         match self.written.entry(pubkey) {
             Entry::Occupied(_) => {
                 return Err(Error::WrittenTwice { slot: self.number, pubkey });
@@ -193,6 +197,7 @@ impl OpenSlot {
     /// # Errors
     /// What reading said.
     pub fn get(&self, pubkey: &Pubkey) -> Result<Option<Account>, Error> {
+        self.check_sound()?;
         let live =
             |account: &AccountRef<'_>| (!account.is_tombstone()).then(|| account.to_owned().1);
         let place = match self.written.get(pubkey) {
@@ -236,9 +241,25 @@ impl OpenSlot {
 
     /// Looks up and lays out what waits.
     pub(crate) fn take_waiting(&mut self) -> Result<(), Error> {
+        self.check_sound()?;
         if self.waiting.is_empty() {
             return Ok(());
         }
+        let taken = self.look_up_and_lay_out();
+        self.has_failed |= taken.is_err();
+        taken
+    }
+
+    /// After an error part of what was written is nowhere.
+    fn check_sound(&self) -> Result<(), Error> {
+        let why = "a write of it failed; give it up and begin it again";
+        match self.has_failed {
+            true => Err(Error::SlotRefused { slot: self.number, why }),
+            false => Ok(()),
+        }
+    }
+
+    fn look_up_and_lay_out(&mut self) -> Result<(), Error> {
         let waiting = std::mem::take(&mut self.waiting);
         self.waiting_bytes = 0;
         let shared = Arc::clone(&self.shared);
@@ -286,9 +307,16 @@ impl OpenSlot {
 
     /// Gives what is laid out its place.
     pub(crate) fn write_extent(&mut self) -> Result<(), Error> {
+        self.check_sound()?;
         if self.laid_out.is_empty() {
             return Ok(());
         }
+        let written = self.write_laid_out();
+        self.has_failed |= written.is_err();
+        written
+    }
+
+    fn write_laid_out(&mut self) -> Result<(), Error> {
         let shared = Arc::clone(&self.shared);
         let chain = shared.chain();
         let mut writer = chain.writer()?.extent_writer(self.laid_out.len() as u64)?;

@@ -8,10 +8,7 @@
 //!
 //! What it does *not* do: decide when a segment may go.
 
-use std::{
-    borrow::Cow,
-    sync::{Arc, OnceLock},
-};
+use std::sync::{Arc, OnceLock};
 
 use icecore_journal::{DataSegmentBytes, History};
 
@@ -38,21 +35,11 @@ const APART_BYTES_MAX: u64 = 64 << 10;
 /// Of records that are to be read together so many are looked at to know whether they are in memory.
 const SAMPLES: usize = 2;
 
-/// What of a mapped record is worth fetching: about all of it, as its class says.
-fn mapped_record(bytes: &DataSegmentBytes, locator: Locator, wanted_max: usize) -> &[u8] {
-    if !bytes.is_mapped() {
-        return &[];
-    }
-    match bytes.get(locator.offset(), fetch_bytes(locator.class()).min(wanted_max)) {
-        Ok(Cow::Borrowed(record)) => record,
-        _ => &[],
-    }
-}
-
 /// Fetches the lines of a mapped record side by side: its length is in the first, but about known
 /// from its class.
 fn prefetch_record(bytes: &DataSegmentBytes, locator: Locator) {
-    let record = mapped_record(bytes, locator, PREFETCHED_BYTES_MAX);
+    let wanted = fetch_bytes(locator.class()).min(PREFETCHED_BYTES_MAX);
+    let record = bytes.to_fetch(locator.offset(), wanted);
     record.chunks(CACHE_LINE_BYTES).for_each(icecore_disk::prefetch);
 }
 
@@ -132,7 +119,7 @@ impl Segments {
     ) -> Result<bool, Error> {
         for locator in locators.iter().step_by(locators.len().div_ceil(SAMPLES).max(1)) {
             let bytes = self.open(history, locator.segment())?;
-            if !icecore_disk::is_resident(mapped_record(bytes, *locator, 1)) {
+            if !icecore_disk::is_resident(bytes.to_fetch(locator.offset(), 1)) {
                 return Ok(false);
             }
         }
@@ -151,12 +138,7 @@ impl Segments {
             let (first, last) = (near[0], near[near.len() - 1]);
             let bytes = self.open(history, first.segment())?;
             let length = usize::try_from(end(last) - first.offset()).expect("less than memory");
-            // The class tells a length that can reach behind the segment's end; its own page is there.
-            let fetched = match bytes.is_mapped().then(|| bytes.get(first.offset(), length)) {
-                Some(Ok(Cow::Borrowed(record))) => record,
-                _ => mapped_record(bytes, first, 1),
-            };
-            icecore_disk::will_need(fetched);
+            icecore_disk::will_need(bytes.to_fetch(first.offset(), length));
         }
         Ok(())
     }

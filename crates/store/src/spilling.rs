@@ -19,9 +19,9 @@
 //! - Segments with records that spilled runs lead to are not compacted: a record says its slot's number
 //!   and not its identity, so it must stay where its commit says it is.
 //!
-//! Memory: what is sorted is a quarter of the tail at a time or a whole slot, and takes twice its room;
-//! the tail and what is left of it are there side by side for a moment. A single slot can exceed the
-//! budget: it is gathered in memory until it is complete.
+//! Memory: what is sorted is a part of the tail or a whole slot, and takes twice its room. Views keep
+//! the tail that they began with: what is left of it is there beside it until they are gone. A single
+//! slot can exceed the budget: it is gathered in memory until it is complete.
 //!
 //! What it does *not* do: hold open slots up, or spill what is being written.
 
@@ -47,7 +47,7 @@ use crate::{
     tree::Node,
 };
 
-/// Runs that are made at once, at most. With [`DELTAS_MAX`](crate::merging::DELTAS_MAX) others they
+/// Runs that are made at once, at most, and one of what is left over. With [`DELTAS_MAX`](crate::merging::DELTAS_MAX) others they
 /// can be merged at once.
 const PARTS_MAX: u64 = 4;
 
@@ -131,7 +131,7 @@ impl Shared {
         let state = self.state();
         let versions: u64 = slots.iter().map(|slot| slot.versions).sum();
         let mut spilled = Vec::new();
-        for part in parts(slots, versions.div_ceil(PARTS_MAX)) {
+        for part in parts(slots, part_versions(versions)) {
             spilled.push(self.write_spilled(&state, part)?);
         }
         self.disk.sync_folder(&runs_folder(&self.folder))?;
@@ -311,6 +311,11 @@ fn oldest(mirror: &Mirror, bytes: u64) -> Vec<ToSpill> {
         .collect()
 }
 
+/// Versions of a part. Slots that wrote nothing do not make parts of their own.
+fn part_versions(all: u64) -> u64 {
+    all.div_ceil(PARTS_MAX).max(1)
+}
+
 /// Slots in parts of at least so many versions, but for the last.
 fn parts(slots: &[ToSpill], versions: u64) -> impl Iterator<Item = &[ToSpill]> {
     let mut rest = slots;
@@ -355,11 +360,11 @@ mod tests {
             event: 0,
             versions,
         };
-        for versions in [[1, 1, 1, 1, 1, 1, 1], [9, 0, 0, 1, 0, 0, 1], [0, 0, 3, 0, 0, 0, 0]] {
+        for versions in [[1; 7], [9, 0, 0, 1, 0, 0, 1], [0, 0, 3, 0, 0, 0, 0], [0; 7]] {
             let slots: Vec<_> =
                 versions.iter().zip(1..).map(|(versions, id)| slot(id, *versions)).collect();
             let sum: u64 = versions.iter().sum();
-            let parts: Vec<_> = parts(&slots, sum.div_ceil(PARTS_MAX)).collect();
+            let parts: Vec<_> = parts(&slots, part_versions(sum)).collect();
             assert!(parts.len() as u64 <= PARTS_MAX + 1, "{parts:?}");
             let ids: Vec<_> = parts.concat().iter().map(|slot| slot.id.0).collect();
             assert_eq!(ids, [1, 2, 3, 4, 5, 6, 7]);

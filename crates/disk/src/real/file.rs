@@ -31,7 +31,7 @@ const COPY_BYTES_MAX: u64 = 256 << 20;
 /// A file, open for positioned calls.
 #[derive(Debug)]
 pub(super) struct RealFile {
-    file: fs::File,
+    file: Arc<fs::File>,
     path: PathBuf,
     access: Access,
     /// For direct writes, once they are expected and if there can be any.
@@ -68,7 +68,7 @@ impl RealFile {
     }
 
     fn of(file: fs::File, path: &Path, access: Access) -> Self {
-        Self { file, path: path.to_path_buf(), access, direct: OnceLock::new() }
+        Self { file: Arc::new(file), path: path.to_path_buf(), access, direct: OnceLock::new() }
     }
 
     fn metadata(&self) -> Result<fs::Metadata, Error> {
@@ -113,7 +113,7 @@ impl DiskFile for RealFile {
 
     fn raw_fds(&self) -> Vec<RawFd> {
         let direct = self.direct.get().into_iter().flatten();
-        [&self.file].into_iter().chain(direct).map(AsRawFd::as_raw_fd).collect()
+        [&*self.file].into_iter().chain(direct).map(AsRawFd::as_raw_fd).collect()
     }
 
     fn truncate(&self, bytes: u64) -> Result<(), Error> {
@@ -168,8 +168,8 @@ impl DiskFile for RealFile {
         if is_on_network(&self.file).map_err(failed)? {
             return Ok(None);
         }
-        let file = self.file.try_clone().map_err(failed)?;
-        GrowingMapping::of_file(Arc::new(file), bytes_max).map(Some).map_err(failed)
+        let file = Arc::clone(&self.file);
+        GrowingMapping::of_file(file, bytes_max).map(Some).map_err(failed)
     }
 }
 

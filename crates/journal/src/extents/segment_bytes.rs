@@ -7,7 +7,8 @@
 //!   keeps what it has.
 //!
 //! What it does *not* do: check what it reads (see `read` for extents, which are checked by their
-//! digests), or limit how many segments are open: a mapped one costs no descriptor.
+//! digests), or limit how many segments are open: a sealed one that is mapped costs
+//! no descriptor.
 
 use std::{borrow::Cow, fmt, path::PathBuf, sync::Arc};
 
@@ -131,6 +132,14 @@ impl DataSegmentBytes {
     /// Whether it is read as memory, without system calls for each read.
     pub fn is_mapped(&self) -> bool {
         !matches!(self.content, Content::Positioned(_))
+    }
+
+    /// What of these bytes can be asked for ahead: those of a sealed segment that is mapped, as far as
+    /// it goes. Of one that is written to nothing is far away.
+    pub fn to_fetch(&self, offset: u64, bytes: usize) -> &[u8] {
+        let Content::Mapped(mapping) = &self.content else { return &[] };
+        let start = usize::try_from(offset).unwrap_or(usize::MAX).min(mapping.len());
+        &mapping[start..start.saturating_add(bytes).min(mapping.len())]
     }
 
     /// Bytes of the segment, unchecked.

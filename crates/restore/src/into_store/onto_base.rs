@@ -47,7 +47,7 @@ use crate::{
     verify::examine,
 };
 
-/// Replaced records that are read together, in the order in which they lie: 3 MiB.
+/// Replaced records that are read together, in the order in which they lie: 512 KiB of places.
 const REPLACED_MAX: usize = 1 << 16;
 
 /// Where an account of the base point lies, as far as that is told.

@@ -2,14 +2,24 @@
 
 use std::cmp::Ordering;
 
-use icecore_types::Slot;
+use icecore_types::{Pubkey, Slot};
 use twox_hash::XxHash3_64;
 
-use super::RunStore;
+use super::{BY_OWNER, RunStore, page::SUFFIX_BYTES_MAX};
 
 /// Bytes of each key that every page knows, at least: with a billion uniform keys, few rows of two
 /// runs agree in so many and are different all the same, so that merging reads few records.
 pub(crate) const KNOWN_BYTES_MIN: usize = 5;
+
+/// Bytes of each key that a page knows, at least, if its suffixes can be so long. Where all keys begin
+/// with one owner the bytes of the pubkey count; a page of several owners knows what tells them apart.
+pub(crate) const fn known_bytes_min(order: usize, prefix: usize) -> usize {
+    const OWNED: usize = size_of::<Pubkey>() + KNOWN_BYTES_MIN;
+    match order == BY_OWNER && prefix + SUFFIX_BYTES_MAX >= OWNED {
+        true => OWNED,
+        false => KNOWN_BYTES_MIN,
+    }
+}
 
 /// A key whose hash in its store is known: made once, sought in many runs.
 #[derive(Debug, Clone, Copy)]

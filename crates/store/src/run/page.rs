@@ -21,7 +21,7 @@
 //! ```
 //!
 //! The suffix is long enough to tell neighbours with different keys apart and to know
-//! [`KNOWN_BYTES_MIN`] bytes of each key, and 8 bytes at most: rows that it does not tell apart are
+//! [`known_bytes_min`] bytes of each key, and 8 bytes at most: rows that it does not tell apart are
 //! told apart by their hashes and, if need be, by their records.
 //!
 //! Invariant: a page is a function of its rows' whole keys, slots and locators.
@@ -32,7 +32,7 @@ use icecore_types::Slot;
 
 use super::{
     block::{BLOCK_BYTES, Block, read_ordered, read_u16, read_u32, read_u64, read_wide, width_of},
-    key::{Difference, KNOWN_BYTES_MIN, KeyHash, PartialKey},
+    key::{Difference, KeyHash, PartialKey, known_bytes_min},
 };
 use crate::Locator;
 
@@ -74,6 +74,8 @@ pub(crate) struct Draft<const K: usize> {
 /// What decides the widths of a page.
 #[derive(Debug, Clone, Copy)]
 struct Shape {
+    /// Bytes of a key.
+    order: usize,
     /// Bytes that all keys have in common.
     prefix: usize,
     /// Bytes that tell each key from its neighbours.
@@ -85,7 +87,7 @@ struct Shape {
 impl Shape {
     fn of<const K: usize>(row: &Draft<K>) -> Self {
         let (slot, segment) = (row.slot, row.locator.segment());
-        Self { prefix: K, telling: 0, slots: (slot, slot), segments: (segment, segment) }
+        Self { order: K, prefix: K, telling: 0, slots: (slot, slot), segments: (segment, segment) }
     }
 
     fn with<const K: usize>(mut self, row: &Draft<K>, difference: Difference) -> Self {
@@ -100,7 +102,8 @@ impl Shape {
     }
 
     fn suffix(&self) -> usize {
-        self.telling.max(KNOWN_BYTES_MIN).saturating_sub(self.prefix).min(SUFFIX_BYTES_MAX)
+        let known = self.telling.max(known_bytes_min(self.order, self.prefix));
+        known.saturating_sub(self.prefix).min(SUFFIX_BYTES_MAX)
     }
 
     fn slot_width(&self) -> usize {
@@ -272,7 +275,7 @@ impl<'a, const K: usize> PageView<'a, K> {
         let row_bytes = ROW_BYTES_MIN + suffix + slot_width + segment_width;
         if rows == 0
             || prefix + suffix > K
-            || prefix + suffix < KNOWN_BYTES_MIN
+            || prefix + suffix < known_bytes_min(K, prefix)
             || suffix > SUFFIX_BYTES_MAX
             || slot_width > 8
             || segment_width > 3

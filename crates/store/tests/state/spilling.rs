@@ -5,6 +5,7 @@ mod faults;
 mod story;
 mod world;
 
+use icecore_disk::SimulatedDisk;
 use icecore_store::{At, Options, SlotState};
 
 use self::world::{World, assert_view, check_of_the_store, tiny};
@@ -91,4 +92,31 @@ fn random_histories_with_hardly_any_memory_and_a_disk_that_fails_answer_as_the_m
         let options = Options { tail_bytes_max: 1_500, ..kit::world::small(1000) };
         random_history(kit::world::World::with_faults(seed, options));
     }
+}
+
+#[test]
+fn slots_that_wrote_nothing_are_flushed_with_one_that_was_spilled() {
+    let disk = SimulatedDisk::new(7);
+    let options = Options { tail_bytes_max: 2_000, ..kit::quiet() };
+    let store = kit::store_on(&disk, options.clone()).expect("made");
+    let mut state = kit::Accounts::from([(kit::key(0), kit::account(5, 0, 10))]);
+    let base = kit::restore(&store, 10, &state).expect("restored");
+    let writes = (1..60).map(|at| (kit::key(at), kit::account(at, 0, 10))).collect();
+    let full = kit::write_slot(&store, 11, base, &mut state, &writes).expect("committed");
+    full.wait().expect("durable");
+    store.tend().expect("room on the disk");
+    assert_eq!(store.stats().expect("stats").spilled_versions, 59);
+    let mut parent = full.id();
+    for number in 12..40 {
+        let empty = kit::Accounts::new();
+        let slot = kit::write_slot(&store, number, parent, &mut state, &empty);
+        parent = slot.expect("committed").id();
+    }
+    store.root(parent).expect("rooted").wait().expect("durable");
+    store.flush().expect("room on the disk");
+    world::assert_view(&store.view(At::Root).expect("view"), &state);
+    store.close().expect("closed");
+    let store = kit::reopen(&disk, options).expect("opened");
+    assert_eq!(store.stats().expect("stats").spilled_versions, 0);
+    world::assert_view(&store.view(At::Root).expect("view"), &state);
 }

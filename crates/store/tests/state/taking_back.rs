@@ -172,3 +172,27 @@ fn an_account_that_is_refused_the_second_time_stays_as_it_was_written() {
     let found = open.get(&key(1)).expect("read").expect("it lives");
     assert_eq!(found.lamports, 100);
 }
+
+#[test]
+fn a_slot_of_which_a_write_failed_can_only_be_given_up() {
+    let disk = SimulatedDisk::new(1);
+    let (store, base, mut state) = with_base(&disk, quiet());
+    let long = account(100, 0, 2 << 20);
+    let mut open = store.begin_slot(11, base).expect("begun");
+    fail(&disk, "data-", FaultKind::WriteFails { errno: ENOSPC });
+    let error = open.write(&long.borrowed(&key(1))).expect_err("the disk is full");
+    assert!(matches!(error, Error::Journal(_)), "{error}");
+    // There is room again, but what was written is nowhere.
+    let is_refused = |error: Error| matches!(error, Error::SlotRefused { slot: 11, .. });
+    assert!(is_refused(open.write(&long.borrowed(&key(2))).expect_err("half written")));
+    assert!(is_refused(open.get(&key(1)).expect_err("half written")));
+    assert!(is_refused(open.totals().expect_err("half written")));
+    let mut after = state.clone();
+    after.insert(key(1), long.clone());
+    let stated = statement(&store, &open, base, &totals(&after), 1);
+    assert!(is_refused(open.commit(&stated).expect_err("half written")));
+    let writes = Accounts::from([(key(1), long)]);
+    let again = write_slot(&store, 11, base, &mut state, &writes).expect("committed");
+    store.root(again.id()).expect("rooted").wait().expect("durable");
+    assert_eq!(lamports(&store, At::Root), 100);
+}
