@@ -3,6 +3,7 @@
 use std::io;
 
 use icecore_archive::seek_table::SeekTableError;
+use icecore_restore::Report;
 
 /// Why no archive was made.
 #[derive(Debug, thiserror::Error)]
@@ -26,4 +27,42 @@ pub enum Error {
         /// The name of the new archive.
         archive: String,
     },
+    /// The manifest has no lattice hash: it is of a client before 2.1.
+    #[error("{archive}: the manifest has no lattice hash, by which the new archive would be named")]
+    NoLattice {
+        /// The archive.
+        archive: String,
+    },
+    /// The bank hash is made of more than the lattice hash, or of something else.
+    #[error(
+        "{archive}: the bank hash is not made of the lattice hash alone, as those of clients since 3.0 are, so that it cannot be made anew"
+    )]
+    NotOfLatticeAlone {
+        /// The archive.
+        archive: String,
+    },
+    /// A member was asked for that the archive does not have.
+    #[error(
+        "{archive} has no file '{member}'; 'snapshot inspect FILE --members' lists what it has"
+    )]
+    NoMember {
+        /// The archive.
+        archive: String,
+        /// The member.
+        member: String,
+    },
+    /// What was written is not sound: a defect, or a state that was forged.
+    #[error("nothing was made: the verdict on what was written is bad: {}", first_failure(report))]
+    Bad {
+        /// All of the verdict.
+        report: Box<Report>,
+    },
+}
+
+/// The first thing that is wrong.
+fn first_failure(report: &Report) -> String {
+    let failed = report.archives.iter().flat_map(|verdict| verdict.failures()).next();
+    failed
+        .map(|check| format!("{} {}: {}", check.id, check.id.title(), check.detail))
+        .unwrap_or_default()
 }

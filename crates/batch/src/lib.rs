@@ -1,5 +1,9 @@
 //! Archives to new archives: the snapshot factory.
 //!
+//! - [`extract`] gives members of an archive as files.
+//! - [`merge`] makes one full archive of a full and an incremental one.
+//! - [`minimize`] keeps few accounts and makes all hashes anew.
+//! - [`prune`] removes old archives, by the rules of the reference client.
 //! - [`recompress`] packs the same tar stream anew.
 //!
 //! Invariants:
@@ -10,12 +14,22 @@
 //!
 //! What it does *not* do: print, or repair archives that are damaged.
 
+mod bank_members;
 mod error;
+mod extract;
 mod members;
+mod merge;
+mod minimize;
 mod packer;
+mod prune;
 mod recompress;
+mod state;
 mod target;
 
 pub use error::Error;
+pub use extract::{Extracted, extract};
+pub use merge::{Merged, merge};
+pub use minimize::{KEPT_OWNERS, Minimized, Named, minimize};
+pub use prune::{Pruning, Retention, plan_pruning, prune};
 pub use recompress::{Recompressed, recompress};
 pub use target::WriteOptions;

@@ -30,7 +30,6 @@ use icecore_archive::{
     seek_table::{PackedFrame, SeekTable},
     writing::{frame_encoder::FrameEncoder, frame_plan::FramePlan},
 };
-use icecore_disk::Output;
 use icecore_restore::TILES_OF_A_KIND_MAX;
 
 use crate::{Error, WriteOptions};
@@ -107,7 +106,7 @@ impl Packer {
 /// Writes what `body` gives as an archive, packed on so many threads; says what `body` came to and
 /// which frames there are.
 pub(crate) fn pack<R>(
-    output: &mut Output,
+    output: &mut (impl Write + Send),
     options: &WriteOptions,
     threads: usize,
     body: impl FnOnce(&mut Packer) -> Result<R, Error>,
@@ -159,7 +158,7 @@ pub(crate) fn pack<R>(
 
 /// Writes frames in turn until the thread whose turn it is has no more.
 fn write_frames(
-    output: &mut Output,
+    output: &mut impl Write,
     packed: Vec<Receiver<Sheet>>,
     free: SyncSender<Sheet>,
 ) -> Result<SeekTable, Error> {
@@ -174,4 +173,81 @@ fn write_frames(
         let _ = free.send(sheet);
     }
     Ok(frames)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use icecore_archive::writing::frame_encoder::Packing;
+
+    use super::*;
+
+    /// Takes so many bytes and no more.
+    struct Full {
+        room: usize,
+    }
+
+    impl Write for Full {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let count = bytes.len().min(self.room);
+            self.room -= count;
+            match count {
+                0 => Err(io::ErrorKind::StorageFull.into()),
+                count => Ok(count),
+            }
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    const FRAME_BYTES: u32 = 4 << 10;
+
+    /// Packs twenty frames and a bit; whether the caller was told to stop.
+    fn packed(room: usize, threads: usize) -> (Result<(), Error>, bool) {
+        let options =
+            WriteOptions { packing: Packing::Lz4, frame_bytes: FRAME_BYTES, verify: false };
+        // Hashes, which do not shrink.
+        let mut content = vec![0; 20 * FRAME_BYTES as usize + 5];
+        blake3::Hasher::new().finalize_xof().fill(&mut content);
+        let mut was_stopped = false;
+        let made = pack(&mut Full { room }, &options, threads, |packer| {
+            was_stopped = content.chunks(1000).any(|bytes| packer.write(bytes).is_break());
+            Ok(())
+        });
+        (made.map(|_| ()), was_stopped)
+    }
+
+    #[test]
+    fn wherever_writing_fails_the_caller_is_stopped_and_hears_why() {
+        let enough = 100_000;
+        for threads in [1, 2, 5] {
+            assert!(matches!(packed(enough, threads), (Ok(()), false)));
+            let mut stopped = 0;
+            for room in (0..60_000).step_by(1777) {
+                let (made, was_stopped) = packed(room, threads);
+                let error = made.expect_err("there is no room");
+                assert!(
+                    matches!(&error, Error::Write(error) if error.kind() == io::ErrorKind::StorageFull),
+                    "{error}"
+                );
+                stopped += u32::from(was_stopped);
+            }
+            assert!(stopped > 0);
+        }
+    }
+
+    #[test]
+    fn a_caller_who_gives_up_ends_the_threads() {
+        let options = WriteOptions { frame_bytes: FRAME_BYTES, ..WriteOptions::default() };
+        let mut output = Full { room: 100_000 };
+        let given_up = pack(&mut output, &options, 2, |packer| {
+            assert!(packer.write(&[7; 50_000]).is_continue());
+            Err::<(), _>(icecore_restore::Error::Interrupted.into())
+        });
+        let error = given_up.map(|_| ()).expect_err("it gave up");
+        assert!(matches!(error, Error::Restore(icecore_restore::Error::Interrupted)), "{error}");
+    }
 }

@@ -72,6 +72,14 @@ pub(crate) enum SnapshotCommand {
     Diff(commands::diff::Options),
     /// Pack an archive anew: another container, level or size of frames
     Recompress(commands::recompress::Options),
+    /// Make one full archive of a full and an incremental one
+    Merge(commands::merge::Options),
+    /// Make a full archive with few accounts, for trying things on real state
+    Minimize(commands::minimize::Options),
+    /// Take members of an archive out as files
+    Extract(commands::extract::Options),
+    /// Remove old archives from a folder, as the reference client does
+    Prune(commands::prune::Options),
 }
 
 #[cfg(test)]

@@ -6,12 +6,16 @@ pub(crate) mod coverage;
 pub(crate) mod debug;
 pub(crate) mod diff;
 pub(crate) mod export;
+pub(crate) mod extract;
 pub(crate) mod history;
 pub(crate) mod ingest;
 pub(crate) mod inspect;
 pub(crate) mod journal;
 pub(crate) mod ls;
+pub(crate) mod merge;
+pub(crate) mod minimize;
 pub(crate) mod program_accounts;
+pub(crate) mod prune;
 pub(crate) mod recompress;
 pub(crate) mod request;
 pub(crate) mod restore;
@@ -38,6 +42,10 @@ pub(crate) fn run(arguments: Arguments) -> Result<Exit, Failure> {
             SnapshotCommand::Stats(options) => stats::run(common, &options),
             SnapshotCommand::Diff(options) => diff::run(common, &options),
             SnapshotCommand::Recompress(options) => recompress::run(common, &options),
+            SnapshotCommand::Merge(options) => merge::run(common, &options),
+            SnapshotCommand::Minimize(options) => minimize::run(common, &options),
+            SnapshotCommand::Extract(options) => extract::run(common, &options),
+            SnapshotCommand::Prune(options) => prune::run(common, &options),
         },
         Command::Account(options) => account::run(common, &options),
         Command::Accounts(export::AccountsCommand::Export(options)) => {

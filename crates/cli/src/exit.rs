@@ -156,6 +156,9 @@ impl Failure {
             Self::Restore(error) => restore_exit(error),
             Self::Batch(error) => match error {
                 icecore_batch::Error::Restore(error) => restore_exit(error),
+                icecore_batch::Error::NoMember { .. } => Exit::Bad,
+                icecore_batch::Error::NoLattice { .. }
+                | icecore_batch::Error::NotOfLatticeAlone { .. } => Exit::Incomplete,
                 _ => Exit::System,
             },
             Self::Journal(error) => journal_exit(error),

@@ -18,7 +18,7 @@ use crate::{
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Making {
     /// The folder for what is made; nothing in it is replaced
-    #[arg(short, value_name = "DIR")]
+    #[arg(short = 'o', value_name = "DIR")]
     pub(crate) folder: PathBuf,
 
     /// Do not look at what was written before it gets its name

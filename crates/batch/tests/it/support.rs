@@ -1,15 +1,23 @@
 //! Where data lies, and the two judges of what was made.
 
 use std::{
+    collections::BTreeMap,
     fs,
     ops::ControlFlow,
     path::{Path, PathBuf},
     process::Command,
 };
 
-use icecore_archive::writing::frame_encoder::Packing;
+use icecore_archive::{
+    manifest::Manifest,
+    tar::{TarEvent, TarReader},
+    writing::frame_encoder::Packing,
+};
 use icecore_batch::WriteOptions;
-use icecore_restore::{Answer, Genesis, Options, Outcome, Pair, Progress, read_unpacked, verify};
+use icecore_restore::{
+    Answer, Genesis, Options, Outcome, Pair, Progress, live_accounts, read_unpacked, verify,
+};
+use icecore_types::{Account, Pubkey, Slot};
 
 /// The bundled set: a full archive at slot 46, an incremental one at 62.
 pub(crate) fn tiny() -> PathBuf {
@@ -120,4 +128,43 @@ pub(crate) fn loaded(full: &Path, incremental: Option<&Path>, set: &Path, argume
     let output = command.args(arguments).output().expect("it runs");
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(0), "{}: {said}", full.display());
+}
+
+/// The content of a member.
+pub(crate) fn member(archive: &Path, path: &str) -> Vec<u8> {
+    let mut tar = TarReader::new();
+    let bytes = unpacked(archive);
+    let mut input = &bytes[..];
+    let (mut content, mut is_wanted) = (Vec::new(), false);
+    while let Some(event) = tar.next(&mut input).expect("sound") {
+        match event {
+            TarEvent::Member(member) => is_wanted = member.path == path,
+            TarEvent::Data(bytes) if is_wanted => content.extend_from_slice(bytes),
+            _ => {}
+        }
+    }
+    content
+}
+
+/// The manifest of an archive at a slot.
+pub(crate) fn manifest(archive: &Path, slot: Slot) -> Manifest {
+    Manifest::decode(&member(archive, &format!("snapshots/{slot}/{slot}"))).expect("sound").0
+}
+
+/// The live accounts of a full archive or a pair, with the slots in which they were written.
+pub(crate) fn accounts(
+    full: &Path,
+    incremental: Option<&Path>,
+) -> BTreeMap<Pubkey, (Slot, Account)> {
+    let pair = Pair::files(full, incremental).expect("archives");
+    let progress = Progress::default();
+    let mut live = live_accounts(pair, cores(2), &progress).expect("sound");
+    let mut accounts = BTreeMap::new();
+    live.for_each(&progress, |live| {
+        let (pubkey, account) = live.account.to_owned();
+        assert!(accounts.insert(pubkey, (live.slot, account)).is_none(), "{pubkey} comes once");
+        ControlFlow::Continue(())
+    })
+    .expect("sound");
+    accounts
 }

@@ -1,0 +1,171 @@
+//! A full archive with few accounts: what a validator needs to start from it, and what is named.
+//!
+//! Steps:
+//! 1. The archives are verified; bad ones are refused.
+//! 2. Kept are the accounts of [`KEPT_OWNERS`]: sysvars, features, stakes, votes, configuration,
+//!    programs of every loader with their data; and what is named, by address or by owner.
+//! 3. Capitalization, lattice hash and bank hash are computed anew, and so is the name.
+//!
+//! What comes out is sound in itself and **not the cluster's state**: no validator voted for its
+//! bank hash. It is for trying transactions on parts of the real state.
+//!
+//! What it does *not* do: make bank hashes that are not of the lattice hash alone, as clients before
+//! 3.0 did; keep what accounts that are kept refer to.
+
+use std::{
+    collections::HashSet,
+    path::{Path, PathBuf},
+};
+
+use icecore_archive::{
+    manifest::{BankHashes, BankScalars},
+    writing::manifest::ManifestEdit,
+};
+use icecore_hash::{BankHashParts, BankHashScheme, Kernel, bank_hash, lattice_checksum};
+use icecore_restore::{Options, Pair, Progress, live_accounts};
+use icecore_types::{AccountRef, Hash, LatticeHash, Pubkey, Slot, programs};
+
+use crate::{
+    Error, WriteOptions,
+    bank_members::{BankMembers, Stated},
+    merge::with_epoch,
+    state::{FullArchive, Survey},
+};
+
+/// Owners whose accounts are always kept.
+pub const KEPT_OWNERS: [Pubkey; 10] = [
+    programs::SYSVAR,
+    programs::FEATURE,
+    programs::STAKE,
+    programs::VOTE,
+    programs::CONFIG,
+    programs::NATIVE_LOADER,
+    programs::BPF_LOADER_DEPRECATED,
+    programs::BPF_LOADER,
+    programs::BPF_LOADER_UPGRADEABLE,
+    programs::LOADER_V4,
+];
+
+/// What is kept besides the accounts of [`KEPT_OWNERS`].
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Named {
+    /// Accounts by their address.
+    pub accounts: HashSet<Pubkey>,
+    /// Programs, all of whose accounts are kept.
+    pub programs: HashSet<Pubkey>,
+}
+
+/// What was made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Minimized {
+    /// The new archive.
+    pub path: PathBuf,
+    /// Its slot.
+    pub slot: Slot,
+    /// The hash in its name.
+    pub snapshot_hash: Hash,
+    /// Its bank hash, which is not the cluster's.
+    pub bank_hash: Hash,
+    /// The bank hash of the state that it was made of.
+    pub bank_hash_before: Hash,
+    /// The sum of the lamports that were kept.
+    pub capitalization: u64,
+    /// The sum before.
+    pub capitalization_before: u64,
+    /// Live accounts that were kept.
+    pub num_accounts: u64,
+    /// Bytes of the new archive.
+    pub bytes: u64,
+    /// Frames, or what an lz4 or tar archive has in their place.
+    pub frames: u64,
+    /// Whether the new archive was verified.
+    pub is_verified: bool,
+}
+
+/// Minimizes a full archive or a pair into `folder`.
+///
+/// # Errors
+/// When the archives are bad, there is such a file already, or the operating system refuses; then
+/// nothing is left behind.
+pub fn minimize(
+    (full, incremental): (&Path, Option<&Path>),
+    named: &Named,
+    folder: &Path,
+    write: &WriteOptions,
+    options: &Options,
+    progress: &Progress,
+) -> Result<Minimized, Error> {
+    let pair = Pair::files(full, incremental)?;
+    let bank_of = pair.incremental.as_ref().unwrap_or(&pair.full).label().to_string();
+    let mut live = live_accounts(pair, options.clone(), progress)?;
+    let scratch = options.scratch.as_deref().unwrap_or(folder);
+    let bank = BankMembers::read(incremental.unwrap_or(full), scratch, options, progress)?;
+    let stated = &bank.stated;
+    if hash_with(stated, &stated.lattice) != stated.hashes.hash {
+        return Err(Error::NotOfLatticeAlone { archive: bank_of });
+    }
+    let keep = |account: &AccountRef<'_>| {
+        KEPT_OWNERS.contains(account.owner)
+            || named.accounts.contains(account.pubkey)
+            || named.programs.contains(account.owner)
+    };
+    let kernel = match options.kernel {
+        Some(kernel) => kernel,
+        None => Kernel::chosen().map_err(icecore_restore::Error::from)?,
+    };
+    let survey = Survey::take(&mut live, &keep, Some(kernel), progress)?;
+    let lattice = survey.lattice.as_ref().expect("it was asked for");
+    let bank_hash = hash_with(stated, lattice);
+    let storages = survey.list(&bank_of)?;
+    let lattice_bytes = lattice.to_bytes();
+    let edit = ManifestEdit {
+        storages: Some(&storages),
+        hashes: Some(BankHashes { hash: bank_hash, ..stated.hashes }),
+        scalars: Some(Box::new(BankScalars {
+            capitalization: survey.lamports,
+            ..*with_epoch(&stated.scalars)
+        })),
+        incremental_snapshot_persistence: stated.persistence.map(|_| None),
+        accounts_lattice_hash: Some(&lattice_bytes),
+        ..ManifestEdit::default()
+    };
+    let snapshot_hash = lattice_checksum(lattice);
+    let archive = FullArchive {
+        bank_of: &bank_of,
+        bank: &bank,
+        survey: &survey,
+        edit,
+        keep: &keep,
+        hash: snapshot_hash,
+    };
+    let written = archive.write(&mut live, folder, write, options, progress)?;
+    Ok(Minimized {
+        path: written.target.publish()?,
+        slot: stated.scalars.slot,
+        snapshot_hash,
+        bank_hash,
+        bank_hash_before: stated.hashes.hash,
+        capitalization: survey.lamports,
+        capitalization_before: stated.scalars.capitalization,
+        num_accounts: survey.accounts,
+        bytes: written.bytes,
+        frames: written.frames,
+        is_verified: write.verify,
+    })
+}
+
+/// The bank hash with this lattice hash.
+fn hash_with(stated: &Stated, lattice: &LatticeHash) -> Hash {
+    let parts = BankHashParts {
+        parent_hash: stated.hashes.parent_hash,
+        signature_count: stated.scalars.signature_count,
+        last_blockhash: stated.last_blockhash.unwrap_or_default(),
+        lattice: Some(lattice),
+        accounts_delta_hash: None,
+        epoch_accounts_hash: None,
+        hard_forks: &stated.hard_forks,
+        parent_slot: stated.hashes.parent_slot,
+        slot: stated.scalars.slot,
+    };
+    bank_hash(&parts, BankHashScheme::Lattice).expect("the lattice is all that this scheme needs")
+}
