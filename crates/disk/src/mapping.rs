@@ -109,15 +109,21 @@ pub fn is_resident(bytes: &[u8]) -> bool {
     result != 0 || state & 1 != 0
 }
 
+/// Linux reads no more than its read-ahead for one advice (`force_page_cache_ra`, mm/readahead.c): 128
+/// KiB unless it was told otherwise.
+const ADVISED_BYTES_MAX: usize = 128 << 10;
+
 /// Asks the kernel to fetch mapped bytes that will be read soon, all of them side by side. A hint:
 /// nothing waits for it.
 pub fn will_need(bytes: &[u8]) {
-    let first = bytes.as_ptr().map_addr(|address| address & !(PAGE_BYTES - 1));
-    let length = bytes.len() + (bytes.as_ptr().addr() - first.addr());
-    // SAFETY: this advice changes no content, and the range is within the pages of `bytes`.
-    let advised = unsafe { madvise(first.cast_mut().cast(), length, Advice::WillNeed) };
-    // Memory that is no file's is refused; it is there already.
-    let _ = advised;
+    for piece in bytes.chunks(ADVISED_BYTES_MAX) {
+        let first = piece.as_ptr().map_addr(|address| address & !(PAGE_BYTES - 1));
+        let length = piece.len() + (piece.as_ptr().addr() - first.addr());
+        // SAFETY: this advice changes no content, and the range is within the pages of `bytes`.
+        let advised = unsafe { madvise(first.cast_mut().cast(), length, Advice::WillNeed) };
+        // Memory that is no file's is refused; it is there already.
+        let _ = advised;
+    }
 }
 
 /// Memory that is shared with a file; unmapped when it is dropped.
