@@ -145,6 +145,8 @@ mod tests {
             assert!(longest >= data_len, "{data_len}: {longest}");
             assert!(longest <= data_len + data_len / 8 + 8, "{data_len}: {longest}");
             assert_eq!(SizeClass::of(longest), class, "{data_len}: {longest}");
+            // What is fetched ahead of a record lies within it (`record::bytes_at_least`).
+            assert!(longest - longest / 4 <= data_len.next_multiple_of(8), "{data_len}: {longest}");
         }
         assert_eq!(SizeClass::TOMBSTONE.data_len_max(), None);
         assert_eq!(SizeClass::DEPARTURE.data_len_max(), None);

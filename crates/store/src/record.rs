@@ -254,6 +254,12 @@ pub(crate) fn fetch_bytes(class: SizeClass) -> usize {
     (HEADER_BYTES + 32 + data_len).next_multiple_of(ALIGNMENT)
 }
 
+/// Bytes that a record whose locator has this class has at least.
+pub(crate) fn bytes_at_least(class: SizeClass) -> usize {
+    let data_len = class.data_len_max().unwrap_or(0) as usize;
+    HEADER_BYTES + data_len - data_len / 4
+}
+
 /// Bytes of the record that begins with these, as its header says; nothing is checked but the bound.
 /// `None` when they are too few or the length is beyond what records have.
 pub(crate) fn stated_bytes(bytes: &[u8]) -> Option<usize> {

@@ -15,7 +15,9 @@ use icecore_journal::{DataSegmentBytes, History};
 use crate::{
     Error,
     locator::{Locator, SEGMENTS_END},
-    record::{HEADER_BYTES, RecordFault, RecordSeed, Version, fetch_bytes, stated_bytes},
+    record::{
+        HEADER_BYTES, RecordFault, RecordSeed, Version, bytes_at_least, fetch_bytes, stated_bytes,
+    },
 };
 
 /// Entries of a part of the table.
@@ -38,8 +40,8 @@ const SAMPLES: usize = 2;
 /// Fetches the lines of a mapped record side by side: its length is in the first, but about known
 /// from its class.
 fn prefetch_record(bytes: &DataSegmentBytes, locator: Locator) {
-    let wanted = fetch_bytes(locator.class()).min(PREFETCHED_BYTES_MAX);
-    let record = bytes.to_fetch(locator.offset(), wanted);
+    let wanted = bytes_at_least(locator.class()).min(PREFETCHED_BYTES_MAX);
+    let record = bytes.in_memory(locator.offset(), wanted);
     record.chunks(CACHE_LINE_BYTES).for_each(icecore_disk::prefetch);
 }
 
@@ -119,7 +121,7 @@ impl Segments {
     ) -> Result<bool, Error> {
         for locator in locators.iter().step_by(locators.len().div_ceil(SAMPLES).max(1)) {
             let bytes = self.open(history, locator.segment())?;
-            if !icecore_disk::is_resident(bytes.to_fetch(locator.offset(), 1)) {
+            if !icecore_disk::is_resident(bytes.in_memory(locator.offset(), 1)) {
                 return Ok(false);
             }
         }
@@ -138,7 +140,10 @@ impl Segments {
             let (first, last) = (near[0], near[near.len() - 1]);
             let bytes = self.open(history, first.segment())?;
             let length = usize::try_from(end(last) - first.offset()).expect("less than memory");
-            icecore_disk::will_need(bytes.to_fetch(first.offset(), length));
+            // What is still written to was written a moment ago.
+            if bytes.is_sealed() {
+                icecore_disk::will_need(bytes.in_memory(first.offset(), length));
+            }
         }
         Ok(())
     }

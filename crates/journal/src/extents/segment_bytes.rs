@@ -134,12 +134,20 @@ impl DataSegmentBytes {
         !matches!(self.content, Content::Positioned(_))
     }
 
-    /// What of these bytes can be asked for ahead: those of a sealed segment that is mapped, as far as
-    /// it goes. Of one that is written to nothing is far away.
-    pub fn to_fetch(&self, offset: u64, bytes: usize) -> &[u8] {
-        let Content::Mapped(mapping) = &self.content else { return &[] };
-        let start = usize::try_from(offset).unwrap_or(usize::MAX).min(mapping.len());
-        &mapping[start..start.saturating_add(bytes).min(mapping.len())]
+    /// What of these bytes is memory, for hints that they will be read: of a segment that is written to
+    /// only what was written may be asked for.
+    pub fn in_memory(&self, offset: u64, bytes: usize) -> &[u8] {
+        let start = usize::try_from(offset).unwrap_or(usize::MAX);
+        match &self.content {
+            Content::Mapped(mapping) => {
+                let start = start.min(mapping.len());
+                &mapping[start..start.saturating_add(bytes).min(mapping.len())]
+            }
+            Content::Growing(growing, _) => {
+                growing.get(start..start.saturating_add(bytes)).unwrap_or_default()
+            }
+            Content::Positioned(_) => &[],
+        }
     }
 
     /// Bytes of the segment, unchecked.
