@@ -112,11 +112,19 @@ pub(crate) fn look_up<'a>(
     let mut parts = batch.chunks(part_accounts.max(PART_ACCOUNTS_MIN));
     let Some(first) = parts.next() else { return Ok(Vec::new()) };
     thread::scope(|scope| {
-        let others: Vec<_> =
-            parts.map(|part| scope.spawn(|| look_up_part(shared, sight, part))).collect();
-        let mut done = vec![look_up_part(shared, sight, first)?];
-        for other in others {
-            done.push(other.join().expect("nobody panics while looking up")?);
+        let look_up_here = |part| look_up_part(shared, sight, part);
+        // Where the system has no thread more, this one does the work.
+        let begun = parts.map(|part| {
+            let begun = thread::Builder::new().spawn_scoped(scope, move || look_up_here(part));
+            (part, begun.ok())
+        });
+        let others: Vec<_> = begun.collect();
+        let mut done = vec![look_up_here(first)?];
+        for (part, other) in others {
+            done.push(match other {
+                Some(thread) => thread.join().expect("nobody panics while looking up")?,
+                None => look_up_here(part)?,
+            });
         }
         Ok(done)
     })

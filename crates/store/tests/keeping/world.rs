@@ -14,7 +14,8 @@ use icecore_store::{
 use icecore_types::{Pubkey, Slot};
 
 use crate::kit::{
-    Accounts, FOLDER, account, closed, key, quiet, reopen, restore, store_on, write_slot,
+    Accounts, FOLDER, account, closed, key, quiet, reopen, restore, store_on, world::Random,
+    write_slot,
 };
 
 /// Accounts that are written, and owners that they have.
@@ -29,24 +30,6 @@ pub(crate) fn small(retention: Retention) -> Options {
     options.retention = retention;
     options.keep_abandoned_slots = 3;
     options
-}
-
-/// Random numbers: a test says which.
-#[derive(Debug, Clone)]
-pub(crate) struct Random(pub u64);
-
-impl Random {
-    pub(crate) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    pub(crate) fn below(&mut self, end: u64) -> u64 {
-        self.next() % end
-    }
 }
 
 /// A store and what it should answer.
