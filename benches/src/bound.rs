@@ -31,6 +31,7 @@ use self::{figures::Archive, variants::variants};
 pub(crate) use self::{
     figures::{Best, Figures},
     memory::Sampler,
+    stream::Decoder,
     variants::{RunArguments, run_once},
 };
 use crate::Failure;
@@ -151,7 +152,8 @@ fn copy_of(bytes: u64) -> f64 {
     stopwatch.seconds()
 }
 
-fn loader() -> Option<PathBuf> {
+/// The reference client's loader, if it is there.
+pub(crate) fn loader() -> Option<PathBuf> {
     let shared = match std::env::var_os("ICECORE_SHARED") {
         Some(shared) => PathBuf::from(shared),
         None => Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared"),

@@ -6,6 +6,7 @@
 //! cargo run --release -p icecore-benches -- generate DIR --accounts 1000000 --incremental 5
 //! cargo run --release -p icecore-benches -- bound DIR [ROUNDS] [--no-variants] [--json FILE]
 //! cargo run --release -p icecore-benches -- restore DIR SCRATCH [ROUNDS]
+//! cargo run --release -p icecore-benches -- factory DIR SCRATCH [ROUNDS]
 //! cargo run --release -p icecore-benches -- ingest ARCHIVE FEED STORE [ROUNDS]
 //! cargo run --release -p icecore-benches -- store DIR --accounts 8000000
 //! ```
@@ -15,6 +16,7 @@
 
 mod blake3_sum;
 mod bound;
+mod factory;
 mod generate;
 mod ingest;
 mod lattice;
@@ -52,6 +54,11 @@ enum Command {
     /// One run of `restore`, as it executes itself
     #[command(hide = true)]
     RestoreRun(restore::RunArguments),
+    /// Recompressing and merging the best pair in a folder, against what the machine allows
+    Factory(factory::Arguments),
+    /// One run of `factory`, as it executes itself
+    #[command(hide = true)]
+    FactoryRun(factory::RunArguments),
     /// Applying a slot feed
     Ingest(ingest::Arguments),
     /// Reading a store that is warm
@@ -75,6 +82,8 @@ fn main() -> ExitCode {
         Command::Bound(arguments) => bound::run(&arguments),
         Command::Restore(arguments) => restore::run(&arguments),
         Command::RestoreRun(arguments) => restore::run_once(&arguments),
+        Command::Factory(arguments) => factory::run(&arguments),
+        Command::FactoryRun(arguments) => factory::run_once(&arguments),
         Command::Ingest(arguments) => ingest::run(&arguments),
         Command::Store(arguments) => store::run(&arguments),
         Command::BoundRun(arguments) => bound::run_once(&arguments),

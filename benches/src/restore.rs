@@ -134,7 +134,7 @@ pub(crate) fn run_once(arguments: &RunArguments) -> Result<(), Failure> {
     let options = Options::default();
     restore_into(&mut pair, &options, &store, &Progress::default(), |_| b"{}".to_vec())?;
     let seconds = stopwatch.seconds();
-    let peak_memory_bytes = sampler.stop();
+    let peak_memory_bytes = sampler.stop().family_bytes;
     let totals = store.view(At::Root)?.totals()?;
     store.close()?;
     let run = json!({
@@ -183,7 +183,7 @@ fn sort_of(records: u64) -> f64 {
 }
 
 /// Seconds to write so many bytes directly by two threads, and to sync them.
-fn write_of(bytes: u64, folder: &Path) -> Result<f64, Failure> {
+pub(crate) fn write_of(bytes: u64, folder: &Path) -> Result<f64, Failure> {
     let share = (bytes / WRITERS).next_multiple_of(WRITE_BYTES as u64);
     let mut files: Vec<Arc<dyn DiskFile>> = Vec::new();
     for writer in 0..WRITERS {

@@ -1,4 +1,4 @@
-//! The highest anonymous and shared memory of this process, its tiles' processes included, while
+//! The highest anonymous and shared memory of this process, alone and with its tiles' processes, while
 //! something runs; sampled by a thread.
 //!
 //! What it does *not* do: take away what this process held before, which in a process for one run is
@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use icecore_disk::memory_use_of_family;
+use icecore_disk::{memory_use, memory_use_of_family};
 
 /// Time between two samples.
 const PERIOD: Duration = Duration::from_millis(5);
@@ -21,7 +21,16 @@ const PERIOD: Duration = Duration::from_millis(5);
 /// Samples until it is stopped.
 pub(crate) struct Sampler {
     stopped: Arc<AtomicBool>,
-    thread: JoinHandle<u64>,
+    thread: JoinHandle<Peak>,
+}
+
+/// The highest samples, in bytes; 0 where the kernel tells nothing.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Peak {
+    /// Of this process.
+    pub(crate) own_bytes: u64,
+    /// With the processes that it started.
+    pub(crate) family_bytes: u64,
 }
 
 impl Sampler {
@@ -29,9 +38,11 @@ impl Sampler {
         let stopped = Arc::new(AtomicBool::new(false));
         let seen = stopped.clone();
         let thread = thread::spawn(move || {
-            let mut peak = 0;
+            let mut peak = Peak::default();
             while !seen.load(Ordering::Relaxed) {
-                peak = peak.max(memory_use_of_family().unwrap_or(0));
+                let own_bytes = memory_use().map_or(0, |memory| memory.resident);
+                peak.own_bytes = peak.own_bytes.max(own_bytes);
+                peak.family_bytes = peak.family_bytes.max(memory_use_of_family().unwrap_or(0));
                 thread::sleep(PERIOD);
             }
             peak
@@ -39,8 +50,8 @@ impl Sampler {
         Self { stopped, thread }
     }
 
-    /// The highest sample, in bytes; 0 where the kernel tells nothing.
-    pub(crate) fn stop(self) -> u64 {
+    /// The highest samples.
+    pub(crate) fn stop(self) -> Peak {
         self.stopped.store(true, Ordering::Relaxed);
         self.thread.join().expect("the sampler does not panic")
     }

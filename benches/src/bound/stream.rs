@@ -12,7 +12,7 @@ use crate::Failure;
 const INPUT_BYTES: usize = 1 << 20;
 
 /// Decompresses a file.
-pub(super) struct Decoder {
+pub(crate) struct Decoder {
     file: File,
     /// Bytes read of the file.
     offset: u64,
@@ -29,7 +29,7 @@ pub(super) struct Decoder {
 }
 
 impl Decoder {
-    pub(super) fn open(path: &Path) -> Result<Self, Failure> {
+    pub(crate) fn open(path: &Path) -> Result<Self, Failure> {
         Ok(Self {
             file: File::open(path)?,
             offset: 0,
@@ -45,7 +45,7 @@ impl Decoder {
     }
 
     /// The next bytes of the tar stream; `None` at its end.
-    pub(super) fn next(&mut self) -> Result<Option<&[u8]>, Failure> {
+    pub(crate) fn next(&mut self) -> Result<Option<&[u8]>, Failure> {
         loop {
             if self.taken == self.filled && !self.may_hold_more {
                 self.filled = self.file.read_at(self.offset, &mut self.input)?;
@@ -73,12 +73,12 @@ impl Decoder {
     }
 
     /// Seconds that decompression took so far.
-    pub(super) fn seconds(&self) -> f64 {
+    pub(crate) fn seconds(&self) -> f64 {
         self.seconds
     }
 
     /// Bytes of tar so far.
-    pub(super) fn bytes(&self) -> u64 {
+    pub(crate) fn bytes(&self) -> u64 {
         self.bytes
     }
 }

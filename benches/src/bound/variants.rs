@@ -86,7 +86,7 @@ pub(crate) fn run_once(arguments: &RunArguments) -> Result<(), Failure> {
     let report = Pair::best_in(&arguments.folder)
         .and_then(|mut pair| verify(&mut pair, &variant.options, &Progress::default()));
     let seconds = stopwatch.seconds();
-    let peak_memory_bytes = sampler.stop();
+    let peak_memory_bytes = sampler.stop().family_bytes;
     let report = report?;
     let run = json!({
         "seconds": seconds,
