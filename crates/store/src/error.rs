@@ -156,6 +156,18 @@ pub enum Error {
         /// The base points that are.
         kept: Vec<Slot>,
     },
+    /// It is not known of all slots between two what they wrote.
+    #[error(
+        "what was written between slots {base} and {slot} is not known: the store knows what was written from slot {first} on, at which an archive was restored, or before which nothing is kept"
+    )]
+    NotSince {
+        /// The slot from which it was asked for.
+        base: Slot,
+        /// The slot up to which.
+        slot: Slot,
+        /// The first slot from which it could be asked for.
+        first: Slot,
+    },
     /// Another process must do it, or this one was opened for reading.
     #[error("the store is open for reading only")]
     ReadOnly,

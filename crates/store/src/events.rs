@@ -11,6 +11,8 @@
 //! | 7 | gap | `bases` | | |
 //! | 8 | records moved | `moves` | | records |
 //! | 9 | horizon raised | `moves` | | |
+//! | 10 | snapshot made | `made` | the slot's event | |
+//! | 11 | accounts hash | `made` | the slot's event | |
 //!
 //! A slot's *event* is its commit, or the base point that it was restored as; its *identity* is the
 //! sequence of its begin event, or of the base point (rule R18).
@@ -24,6 +26,7 @@ use icecore_types::{Cursor, Pubkey, Slot, Wire, WireError, wire_struct};
 use crate::{
     Error,
     bank::{BankFields, BaseFacts, StateTotals},
+    made::{AccountsHashed, SnapshotMade},
     run_set::PairEntry,
 };
 
@@ -38,10 +41,12 @@ pub(crate) mod kind {
     pub(crate) const GAP: u16 = 7;
     pub(crate) const MOVED: u16 = 8;
     pub(crate) const HORIZON: u16 = 9;
+    pub(crate) const SNAPSHOT: u16 = 10;
+    pub(crate) const ACCOUNTS_HASH: u16 = 11;
 }
 
 /// The names of [`kind`], for whoever looks into the journal.
-pub const KIND_NAMES: [(u16, &str); 9] = [
+pub const KIND_NAMES: [(u16, &str); 11] = [
     (kind::CREATED, "store created"),
     (kind::BASE, "base point restored"),
     (kind::BEGUN, "slot begun"),
@@ -51,6 +56,8 @@ pub const KIND_NAMES: [(u16, &str); 9] = [
     (kind::GAP, "gap"),
     (kind::MOVED, "records moved"),
     (kind::HORIZON, "horizon raised"),
+    (kind::SNAPSHOT, "snapshot made"),
+    (kind::ACCOUNTS_HASH, "accounts hash"),
 ];
 
 /// The streams of a store's events.
@@ -60,6 +67,7 @@ pub(crate) mod stream {
     pub(crate) const SLOTS: &[u8] = b"slots";
     pub(crate) const ROOTS: &[u8] = b"roots";
     pub(crate) const MOVES: &[u8] = b"moves";
+    pub(crate) const MADE: &[u8] = b"made";
 }
 
 /// A slot: the sequence of its begin event, or of its base point.
@@ -245,6 +253,8 @@ pub(crate) enum StoreEvent {
     Gap(Gap),
     Moved(Box<Moved>),
     Horizon(Horizon),
+    Snapshot(Box<SnapshotMade>),
+    AccountsHash(Box<AccountsHashed>),
 }
 
 impl StoreEvent {
@@ -275,6 +285,8 @@ impl StoreEvent {
             kind::GAP => Self::Gap(cursor.read()?),
             kind::MOVED => Self::Moved(Box::new(cursor.read()?)),
             kind::HORIZON => Self::Horizon(cursor.read()?),
+            kind::SNAPSHOT => Self::Snapshot(Box::new(cursor.read()?)),
+            kind::ACCOUNTS_HASH => Self::AccountsHash(Box::new(cursor.read()?)),
             _ => return Ok(None),
         }))
     }

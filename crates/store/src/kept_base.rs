@@ -18,8 +18,7 @@ use std::{cmp::Ordering, ops::Bound, sync::Arc, time::Duration};
 use icecore_types::{AccountRef, Slot};
 
 use crate::{
-    At, BaseFacts, Error, Locator, Store, View,
-    base::BEHIND_RECORDS,
+    At, Attachment, BaseFacts, Error, Locator, Store, View,
     events::{BasePoint, StoreEvent},
     run::{
         BY_OWNER, BY_PUBKEY, KeyHash, KeySource, MergedRow, PartialKey, RunCursor, RunInfo,
@@ -28,9 +27,6 @@ use crate::{
     run_set::{RunPair, Window},
     shared::{RecordKeys, Shared, State},
 };
-
-/// Bytes of a manifest that are given at a time.
-const PIECE_BYTES: u64 = 1 << 20;
 
 /// A lease that does not end before its holder does.
 const WITHOUT_END: Duration = Duration::MAX;
@@ -138,21 +134,8 @@ impl KeptBase<'_> {
     /// # Errors
     /// What reading said.
     pub fn manifest(&self, mut take: impl FnMut(&[u8])) -> Result<(), Error> {
-        let history = self.store.history();
-        let extents = history.read(self.event)?.extents();
-        let place = self.point.record_extents as usize;
-        let Some(extent) = extents.get(place).filter(|_| extents.len() >= place + BEHIND_RECORDS)
-        else {
-            let what = "a base point has no manifest".to_string();
-            return Err(Error::Event { sequence: self.event, what });
-        };
-        let mut start = 0;
-        while start < extent.bytes {
-            let end = (start + PIECE_BYTES).min(extent.bytes);
-            take(&history.read_extent(extent, start..end)?);
-            start = end;
-        }
-        Ok(())
+        let kept = self.store.shared.kept_bank(self.event)?;
+        kept.expect("a base point has a manifest").read(Attachment::Bank, &mut take)
     }
 
     /// Reads an account that its runs lead to.

@@ -14,10 +14,12 @@ mod follow;
 mod gates;
 pub mod ingest;
 mod keeper;
+mod kept_bank;
 mod kept_base;
 mod leases;
 mod locator;
 mod looking_up;
+mod made;
 mod merging;
 mod open;
 mod open_slot;
@@ -27,6 +29,7 @@ mod record;
 mod replay;
 mod restoring;
 mod retention;
+mod rooted;
 pub mod run;
 mod run_set;
 mod segments;
@@ -54,19 +57,22 @@ pub use commit::{DENIALS_STREAM, Pending};
 pub use compaction::{Compaction, SegmentUse};
 pub use error::Error;
 pub use events::{KIND_NAMES, SlotId};
+pub use kept_bank::KeptBank;
 pub use kept_base::{KeptBase, Succession};
 pub use leases::LeaseInfo;
 pub use locator::{Locator, SizeClass};
+pub use made::{AccountsHashed, FileName, SnapshotMade};
 pub use open::{JOURNAL_OWNER, Opened};
 pub use open_slot::OpenSlot;
 pub use options::{At, CreateOptions, Options, Retention};
 pub use rebuilding::{RebuildStep, Rebuilt};
 pub use record::{Origin, RecordFault, RecordSeed, Version};
 pub use restoring::{Adopted, Content, ContentWriter, RecordWriter, Records, Restoring};
+pub use rooted::RootedSlot;
 pub use stats::{SlotCounts, Stats};
 pub use store::{SlotInfo, Store};
 pub use tree::SlotState;
 pub use view::{
-    AccountChange, AccountVersion, Coverage, GapInfo, HistoryVersion, OwnerFilter, View, ViewSlot,
-    VisitedAccount, WindowInfo,
+    AccountChange, AccountVersion, Coverage, GapInfo, HistoryVersion, OwnerFilter, RecordHead,
+    View, ViewSlot, VisitedAccount, WindowInfo,
 };

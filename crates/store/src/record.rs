@@ -30,7 +30,10 @@ use icecore_types::{AccountRef, DATA_BYTES_MAX, Pubkey, Slot};
 use twox_hash::XxHash3_64;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, LE, U32, U64, Unaligned};
 
-use crate::locator::{Locator, SizeClass};
+use crate::{
+    locator::{Locator, SizeClass},
+    view::RecordHead,
+};
 
 /// Bytes before a previous owner or the data.
 pub(crate) const HEADER_BYTES: usize = size_of::<Header>();
@@ -258,6 +261,22 @@ pub(crate) fn fetch_bytes(class: SizeClass) -> usize {
 pub(crate) fn bytes_at_least(class: SizeClass) -> usize {
     let data_len = class.data_len_max().unwrap_or(0) as usize;
     HEADER_BYTES + data_len - data_len / 4
+}
+
+/// What a record says that begins with these bytes, and its place says nothing of; nothing is checked
+/// but the bound. `None` when they are too few or the length is beyond what records have.
+pub(crate) fn stated_head(bytes: &[u8]) -> Option<RecordHead> {
+    let (header, _) = Header::ref_from_prefix(bytes).ok()?;
+    let data_bytes = u64::from(header.data_len.get());
+    let written = match header.flags & RESTORED {
+        0 => header.slot.get(),
+        _ => header.other_slot.get(),
+    };
+    (data_bytes <= DATA_BYTES_MAX).then(|| RecordHead {
+        written,
+        lamports: header.lamports.get(),
+        data_bytes,
+    })
 }
 
 /// Bytes of the record that begins with these, as its header says; nothing is checked but the bound.

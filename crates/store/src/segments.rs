@@ -17,7 +17,9 @@ use crate::{
     locator::{Locator, SEGMENTS_END},
     record::{
         HEADER_BYTES, RecordFault, RecordSeed, Version, bytes_at_least, fetch_bytes, stated_bytes,
+        stated_head,
     },
+    view::RecordHead,
 };
 
 /// Entries of a part of the table.
@@ -146,6 +148,29 @@ impl Segments {
             }
         }
         Ok(())
+    }
+
+    /// Says that a record's head will be looked at soon.
+    pub(crate) fn prefetch_head(&self, history: &History, locator: Locator) -> Result<(), Error> {
+        let bytes = self.open(history, locator.segment())?;
+        let head = bytes.in_memory(locator.offset(), HEADER_BYTES);
+        head.chunks(CACHE_LINE_BYTES).for_each(icecore_disk::prefetch);
+        Ok(())
+    }
+
+    /// Reads a record's head, which nothing but the record's length is checked of.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] when no record of the locator's class can lie there.
+    pub(crate) fn head(&self, history: &History, locator: Locator) -> Result<RecordHead, Error> {
+        let bytes = self.open(history, locator.segment())?;
+        let head = stated_head(&bytes.get(locator.offset(), HEADER_BYTES)?);
+        let bytes_max = locator.class().data_len_max().unwrap_or(0);
+        head.filter(|head| head.data_bytes <= bytes_max).ok_or_else(|| Error::Corrupt {
+            path: bytes.path().to_path_buf(),
+            offset: locator.offset(),
+            what: "a record is longer than the row that leads to it says",
+        })
     }
 
     /// Reads and checks a record.

@@ -9,6 +9,8 @@ mod coverage;
 mod history;
 mod owner;
 mod range;
+mod records;
+mod rows;
 
 use std::{sync::Arc, time::Duration};
 
@@ -19,6 +21,7 @@ pub use self::{
     coverage::{Coverage, GapInfo, WindowInfo},
     history::{AccountChange, HistoryVersion},
     owner::OwnerFilter,
+    records::RecordHead,
 };
 use crate::{
     At, Error, Origin, SlotId, SlotState, Store,
@@ -299,6 +302,22 @@ impl View {
     /// The slot whose state it reads.
     pub fn slot(&self) -> &ViewSlot {
         &self.slot
+    }
+
+    /// The last final slot at or before a number, and the totals of its state, as the store knows them
+    /// by now.
+    ///
+    /// # Errors
+    /// [`Error::NotCovered`], [`Error::InGap`]; what reading the journal said.
+    pub fn final_slot(&self, number: Slot) -> Result<(ViewSlot, StateTotals), Error> {
+        let slot = self.shared.final_slot_at(number)?;
+        let (_, totals) = self.shared.bank_at(slot.event)?;
+        Ok((slot, totals))
+    }
+
+    /// Owners whose accounts are kept; empty: all are.
+    pub fn kept_owners(&self) -> &[Pubkey] {
+        &self.shared.kept_owners
     }
 
     fn check_lease(&self) -> Result<(), Error> {

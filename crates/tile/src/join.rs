@@ -127,7 +127,7 @@ fn run_seat(invitation: Invitation, memory: Memory, make: MakeTile) -> Result<()
     let policy = tile.policy();
     let mut seats = [seat.seat(&memory, tile)];
     // Where the kernel lacks one of the two the parent says so in its report.
-    let _landlock = restrict_filesystem(mode)?;
+    let _landlock = restrict_filesystem(mode, &policy)?;
     let _entered = enter_process(mode, &policy)?;
     run_host(&mut seats, &links);
     Ok(())

@@ -247,7 +247,7 @@ impl<'env> HostStart<'_, 'env> {
             })?;
         }
         let mode = if is_unconfined { SandboxMode::Off } else { self.sandbox };
-        let landlock = restrict_filesystem(mode)?.status;
+        let landlock = restrict_filesystem(mode, &policy)?.status;
         let entered = enter_thread(mode, &policy, &self.links.violation)?;
         self.report.lock().expect("no holder of this lock panics").push(HostSandbox {
             host: self.host.clone(),

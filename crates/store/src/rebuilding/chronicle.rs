@@ -83,7 +83,10 @@ impl Chronicle {
 
     fn take(&mut self, sequence: u64, event: StoreEvent) -> Result<(), Error> {
         match event {
-            StoreEvent::Created(_) | StoreEvent::Moved(_) => {}
+            StoreEvent::Created(_)
+            | StoreEvent::Moved(_)
+            | StoreEvent::Snapshot(_)
+            | StoreEvent::AccountsHash(_) => {}
             StoreEvent::Begun(begun) => {
                 // What was built on a slot that is forgotten here was never final.
                 if self.tree.get(begun.parent).is_some() {

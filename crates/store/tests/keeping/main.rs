@@ -8,5 +8,6 @@ mod checking;
 mod compaction;
 mod crashes;
 mod faults;
+mod made;
 mod rebuilding;
 mod world;

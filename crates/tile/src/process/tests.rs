@@ -73,7 +73,8 @@ fn play(part: &str) -> i32 {
         "tell and wait" => {
             let given = settle_in(1, None).expect("launched with one");
             let word = Word::of(given[0].as_fd());
-            let landlock = sandbox::restrict_filesystem(SandboxMode::On).expect("possible");
+            let landlock = sandbox::restrict_filesystem(SandboxMode::On, &Policy::none());
+            let landlock = landlock.expect("possible");
             assert_eq!(landlock.status == LandlockStatus::Absent, landlock.abi == 0);
             let pid = u64::from(std::process::id());
             let entered = sandbox::enter_process(SandboxMode::On, &Policy::none());
@@ -108,7 +109,7 @@ fn be_limited() {
 fn be_a_parent() {
     let given = launch::told_descriptors().expect("launched with descriptors");
     let _child = start("tell and wait", &[given[0].as_fd()]);
-    sandbox::restrict_filesystem(SandboxMode::On).expect("possible");
+    sandbox::restrict_filesystem(SandboxMode::On, &Policy::none()).expect("possible");
     thread::sleep(Duration::from_secs(60));
 }
 

@@ -1,7 +1,8 @@
 //! Landlock: nothing on the file system can be opened any more.
 //!
 //! Invariants:
-//! - No rule is added to the ruleset: all that Landlock can handle is denied.
+//! - All that Landlock can handle is denied, but for names in folders that a policy grants: files may be
+//!   made and removed there as far as a rename needs that. Nothing can be opened there.
 //! - What is open stays usable: Landlock looks at opening only.
 //! - An old kernel gives less, never an error.
 //!
@@ -12,15 +13,18 @@
 //! What it does *not* do: take away system calls (the filters do), or report what would be denied
 //! (Landlock has no such mode, so mode `log` does nothing here).
 
-use std::{fmt, io};
+use std::{
+    fmt, io,
+    os::fd::{BorrowedFd, RawFd},
+};
 
 use landlock::{
-    ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, Ruleset, RulesetAttr, RulesetError,
-    RulesetStatus, Scope,
+    ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, PathBeneath, Ruleset, RulesetAttr,
+    RulesetCreatedAttr, RulesetError, RulesetStatus, Scope,
 };
 use serde::Serialize;
 
-use super::SandboxMode;
+use super::{Policy, SandboxMode};
 use crate::Error;
 
 /// The last version that brought something this module promises: abstract sockets are scoped
@@ -80,14 +84,15 @@ pub(crate) struct Landlock {
 }
 
 /// Closes the file system, TCP and abstract sockets for the calling thread and the threads and
-/// processes it starts later. Cannot be undone. Modes `off` and `log` do nothing.
-pub(crate) fn restrict_filesystem(mode: SandboxMode) -> Result<Landlock, Error> {
+/// processes it starts later, but for what the policy grants. Cannot be undone. Modes `off` and `log`
+/// do nothing.
+pub(crate) fn restrict_filesystem(mode: SandboxMode, policy: &Policy) -> Result<Landlock, Error> {
     let abi = landlock_abi();
     let expected = LandlockStatus::expected(mode);
     if matches!(expected, LandlockStatus::Off | LandlockStatus::Absent) {
         return Ok(Landlock { abi, status: expected });
     }
-    let enforced = deny_everything().map_err(|error| {
+    let enforced = deny_everything(policy.folders()).map_err(|error| {
         Error::system("close the file system by Landlock", io::Error::other(error))
     })?;
     let status = match enforced {
@@ -97,13 +102,21 @@ pub(crate) fn restrict_filesystem(mode: SandboxMode) -> Result<Landlock, Error> 
     Ok(Landlock { abi, status })
 }
 
-fn deny_everything() -> Result<RulesetStatus, RulesetError> {
+fn deny_everything(folders: impl Iterator<Item = RawFd>) -> Result<RulesetStatus, RulesetError> {
+    let names = AccessFs::MakeReg | AccessFs::RemoveFile;
+    let rules = folders.map(|folder| {
+        // SAFETY: a policy names descriptors that are open for as long as its tile, which has just
+        // given it; the rule is added before this function returns and keeps none.
+        let folder = unsafe { BorrowedFd::borrow_raw(folder) };
+        Ok::<_, RulesetError>(PathBeneath::new(folder, names))
+    });
     let status = Ruleset::default()
         .set_compatibility(CompatLevel::BestEffort)
         .handle_access(AccessFs::from_all(ABI_ASKED))?
         .handle_access(AccessNet::from_all(ABI_ASKED))?
         .scope(Scope::AbstractUnixSocket)?
         .create()?
+        .add_rules(rules)?
         .restrict_self()?;
     Ok(status.ruleset)
 }

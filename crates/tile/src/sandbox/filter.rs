@@ -19,7 +19,7 @@ use seccompiler::{
     SeccompRule, TargetArch,
 };
 
-use super::policy::Policy;
+use super::policy::{Policy, Right};
 
 #[cfg(target_arch = "x86_64")]
 const ARCHITECTURE: TargetArch = TargetArch::x86_64;
@@ -73,6 +73,10 @@ const STANDARD_ERROR: u64 = 2;
 /// `mman-common.h`); what comes after those two is harmless again.
 const ADVICE_HARDWARE: u64 = 100;
 const ADVICE_HARDWARE_LAST: u64 = 101;
+
+/// What `fcntl` may do with a lease: ask for it, take it and give it back, and choose the signal that
+/// tells of who waits (`F_SETSIG`, uapi `asm-generic/fcntl.h`).
+const LEASE_COMMANDS: [libc::c_int; 3] = [libc::F_GETLEASE, libc::F_SETLEASE, 10];
 
 type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 
@@ -130,10 +134,22 @@ fn compile(mut rules: Rules, policy: &Policy, otherwise: SeccompAction) -> BpfPr
     for grant in policy.iter() {
         let descriptor = u64::try_from(grant.descriptor).expect("a policy refuses negative ones");
         for number in grant.right.numbers() {
-            rules.entry(*number).or_default().push(all([is(0, descriptor)]));
+            rules.entry(*number).or_default().extend(rules_of(grant.right, descriptor));
         }
     }
     build(rules, otherwise, SeccompAction::Allow)
+}
+
+/// What the arguments of a right's calls must be; one of these is enough.
+fn rules_of(right: Right, descriptor: u64) -> Vec<SeccompRule> {
+    match right {
+        Right::Lease => LEASE_COMMANDS
+            .iter()
+            .map(|command| all([is(0, descriptor), is(1, command.unsigned_abs().into())]))
+            .collect(),
+        Right::Rename => vec![all([is(0, descriptor), is(2, descriptor)])],
+        _ => vec![all([is(0, descriptor)])],
+    }
 }
 
 fn build(rules: Rules, otherwise: SeccompAction, listed: SeccompAction) -> BpfProgram {

@@ -22,10 +22,20 @@ pub enum Right {
     Write,
     /// Submit to an `io_uring` and wait for it.
     Ring,
+    /// Make durable what was written.
+    Sync,
+    /// Cut a file off.
+    Truncate,
+    /// Take a lease and give it back: `fcntl` with these commands and no others.
+    Lease,
+    /// Give files of a folder other names in the same folder. Landlock lets files of this folder be
+    /// renamed, and removed, by name; nothing can be opened there.
+    Rename,
 }
 
 impl Right {
     /// The system calls this right stands for; all take the descriptor as first argument.
+    /// (`renameat2` also as the third.)
     pub fn system_calls(self) -> &'static [&'static str] {
         match self {
             Self::ReadAt => &["pread64", "preadv"],
@@ -33,6 +43,10 @@ impl Right {
             Self::Read => &["read"],
             Self::Write => &["write"],
             Self::Ring => &["io_uring_enter"],
+            Self::Sync => &["fsync", "fdatasync"],
+            Self::Truncate => &["ftruncate"],
+            Self::Lease => &["fcntl"],
+            Self::Rename => &["renameat2"],
         }
     }
 
@@ -44,6 +58,10 @@ impl Right {
             Self::Read => &[libc::SYS_read],
             Self::Write => &[libc::SYS_write],
             Self::Ring => &[libc::SYS_io_uring_enter],
+            Self::Sync => &[libc::SYS_fsync, libc::SYS_fdatasync],
+            Self::Truncate => &[libc::SYS_ftruncate],
+            Self::Lease => &[libc::SYS_fcntl],
+            Self::Rename => &[libc::SYS_renameat2],
         }
     }
 }
@@ -106,6 +124,30 @@ impl Policy {
         self.grant(Right::Ring, descriptor)
     }
 
+    /// Also `fsync` and `fdatasync` on exactly this descriptor.
+    #[must_use]
+    pub fn sync(self, descriptor: RawFd) -> Self {
+        self.grant(Right::Sync, descriptor)
+    }
+
+    /// Also `ftruncate` on exactly this descriptor.
+    #[must_use]
+    pub fn truncate(self, descriptor: RawFd) -> Self {
+        self.grant(Right::Truncate, descriptor)
+    }
+
+    /// Also leases on exactly this descriptor.
+    #[must_use]
+    pub fn lease(self, descriptor: RawFd) -> Self {
+        self.grant(Right::Lease, descriptor)
+    }
+
+    /// Also `renameat2` from this folder to itself.
+    #[must_use]
+    pub fn rename(self, folder: RawFd) -> Self {
+        self.grant(Right::Rename, folder)
+    }
+
     /// What either of the two allows: the policy of tiles that run on one host.
     #[must_use]
     pub fn merge(mut self, other: &Self) -> Self {
@@ -125,6 +167,12 @@ impl Policy {
         calls.map(|call| (*call).to_string()).collect()
     }
 
+    /// The folders in which names may change.
+    pub(crate) fn folders(&self) -> impl Iterator<Item = RawFd> + '_ {
+        let grants = self.iter().filter(|grant| grant.right == Right::Rename);
+        grants.map(|grant| grant.descriptor)
+    }
+
     fn grant(mut self, right: Right, descriptor: RawFd) -> Self {
         assert!(descriptor >= 0, "a grant names an open descriptor, not {descriptor}");
         self.grants.insert(Grant { right, descriptor });
@@ -138,7 +186,17 @@ mod tests {
 
     #[test]
     fn names_and_numbers_of_a_right_agree() {
-        for right in [Right::ReadAt, Right::WriteAt, Right::Read, Right::Write, Right::Ring] {
+        for right in [
+            Right::ReadAt,
+            Right::WriteAt,
+            Right::Read,
+            Right::Write,
+            Right::Ring,
+            Right::Sync,
+            Right::Truncate,
+            Right::Lease,
+            Right::Rename,
+        ] {
             let named: Vec<_> =
                 right.numbers().iter().map(|number| names::name_of(*number)).collect();
             let expected: Vec<_> = right.system_calls().iter().copied().map(Some).collect();

@@ -231,7 +231,7 @@ fn log_lets_through_and_off_does_nothing() {
         file.expect("not stopped");
         assert_eq!(report, None);
         let ((landlock, file), _) = in_sandbox(SandboxMode::Off, Policy::none(), move |_| {
-            (restrict_filesystem(mode).expect("possible"), opened())
+            (restrict_filesystem(mode, &Policy::none()).expect("possible"), opened())
         });
         assert_eq!(landlock.status, LandlockStatus::Off);
         file.expect("not stopped");
@@ -255,7 +255,7 @@ fn a_landlocked_thread_cannot_open_but_can_use_what_is_open() {
     let file = file_with(b"open before");
     let support = probe();
     let landlocked = thread::spawn(move || {
-        let landlock = restrict_filesystem(SandboxMode::On).expect("possible");
+        let landlock = restrict_filesystem(SandboxMode::On, &Policy::none()).expect("possible");
         let mut bytes = [0; 4];
         file.read_exact_at(&mut bytes, 0).expect("open before");
         let child = thread::spawn(|| opened().is_ok()).join().expect("ends");
@@ -273,6 +273,87 @@ fn a_landlocked_thread_cannot_open_but_can_use_what_is_open() {
     assert_eq!((itself, child), (landlock.abi == 0, landlock.abi == 0));
     assert_eq!(bound, landlock.abi < 4);
     opened().expect("other threads are untouched");
+}
+
+#[test]
+fn a_thread_with_a_folder_and_a_file_can_publish_and_do_nothing_else() {
+    let at = tempfile::tempdir().expect("a temporary folder");
+    let other = tempfile::tempdir().expect("a temporary folder");
+    let open = |path| icecore_disk::HeldFolder::open(path).expect("opened").expect("free");
+    let (folder, elsewhere) = (open(at.path()), open(other.path()));
+    let file = folder.create(".partial").expect("created");
+    let foreign = elsewhere.create("foreign").expect("created");
+    file.write_at(0, b"whole").expect("written");
+    let (descriptor, of_file) = (folder.raw_fd(), file.raw_fd());
+    let policy = Policy::none()
+        .rename(descriptor)
+        .sync(descriptor)
+        .sync(of_file)
+        .truncate(of_file)
+        .lease(of_file);
+    let ((forbidden, opened), report) = in_sandbox(SandboxMode::Off, Policy::none(), move |_| {
+        let _landlock = restrict_filesystem(SandboxMode::On, &policy).expect("possible");
+        let violation = Violation::new();
+        let _entered = enter_thread(SandboxMode::On, &policy, &violation).expect("possible");
+        file.sync().expect("allowed");
+        folder.rename(".partial", "final").expect("allowed");
+        folder.sync().expect("allowed");
+        assert!(file.try_lease().expect("allowed"));
+        folder.rename("final", ".partial").expect("allowed");
+        assert!(!file.is_waited_for().expect("allowed"));
+        file.truncate(0).expect("allowed");
+        file.end_lease().expect("allowed");
+        assert_eq!(violation.taken(), None);
+        let name = c"foreign".as_ptr() as usize;
+        let [here, there] = [folder.raw_fd(), elsewhere.raw_fd()].map(|fd| fd as usize);
+        let calls = [
+            (libc::SYS_renameat2, [there, name, there, c"x".as_ptr() as usize]),
+            (libc::SYS_renameat2, [there, name, here, c"x".as_ptr() as usize]),
+            (libc::SYS_renameat2, [here, c".partial".as_ptr() as usize, there, name]),
+            (libc::SYS_unlinkat, [here, c".partial".as_ptr() as usize, 0, 0]),
+            (libc::SYS_ftruncate, [foreign.raw_fd() as usize, 0, 0, 0]),
+            (libc::SYS_fsync, [foreign.raw_fd() as usize, 0, 0, 0]),
+            (libc::SYS_fcntl, [of_file as usize, libc::F_SETFL as usize, 0, 0]),
+            (libc::SYS_fcntl, [of_file as usize, libc::F_DUPFD as usize, 0, 0]),
+            (libc::SYS_pwrite64, [of_file as usize, name, 1, 0]),
+            (libc::SYS_openat, [here, c".partial".as_ptr() as usize, 0, 0]),
+        ];
+        let refused = |(number, arguments): &(i64, [usize; 4])| {
+            let answer = call(*number, *arguments);
+            (answer, violation.taken().is_some())
+        };
+        let forbidden: Vec<_> = calls.iter().map(refused).collect();
+        // What is open stays open: closing is not among what is allowed.
+        std::mem::forget((folder, file, elsewhere, foreign));
+        (forbidden, opened().is_ok())
+    });
+    assert_eq!(report, None);
+    assert!(forbidden.iter().all(|answer| *answer == (Some(libc::EPERM), true)), "{forbidden:?}");
+    assert!(!opened);
+    let content = std::fs::read(at.path().join(".partial")).expect("there");
+    assert_eq!(content, b"");
+}
+
+#[test]
+fn landlock_alone_lets_names_change_in_the_folder_that_is_granted() {
+    let at = tempfile::tempdir().expect("a temporary folder");
+    let other = tempfile::tempdir().expect("a temporary folder");
+    let open = |path| icecore_disk::HeldFolder::open(path).expect("opened").expect("free");
+    let (folder, elsewhere) = (open(at.path()), open(other.path()));
+    for folder in [&folder, &elsewhere] {
+        drop(folder.create("a").expect("created"));
+    }
+    let (abi, renamed, foreign) = thread::spawn(move || {
+        let policy = Policy::none().rename(folder.raw_fd());
+        let landlock = restrict_filesystem(SandboxMode::On, &policy).expect("possible");
+        let opened = folder.take("a");
+        assert_eq!(opened.is_ok(), landlock.abi == 0);
+        (landlock.abi, folder.rename("a", "b"), elsewhere.rename("a", "b"))
+    })
+    .join()
+    .expect("ends");
+    renamed.expect("granted");
+    assert_eq!(foreign.is_ok(), abi == 0);
 }
 
 #[test]

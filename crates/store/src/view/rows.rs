@@ -1,0 +1,249 @@
+//! The places of the accounts of a view, without reading their records: what an archive is planned of.
+//!
+//! 1. There are up to three kinds of sources, each in the order of keys with one row for each: what the
+//!    view sees in the tail, what it sees in spilled runs, and runs of windows, merged.
+//! 2. Of the rows of one key that of the newest source counts.
+//! 3. A full state takes the rows of live accounts. What was written after a slot takes the rows of
+//!    later slots, tombstones as well: then delta runs are enough, of all windows back to that slot.
+//!
+//! Keys are compared as far as rows know them; then rows with the same hash have the same key
+//! (decision 0032); of others the records are read, which is rare.
+//!
+//! Memory: 256 KiB for each run, and what the view sees in the tail.
+
+use std::{
+    cmp::Ordering,
+    ops::{Bound, ControlFlow},
+    sync::Arc,
+    vec,
+};
+
+use icecore_types::Slot;
+
+use super::View;
+use crate::{
+    Error,
+    locator::Locator,
+    run::{
+        BY_PUBKEY, KeyHash, KeySource, Merge, MergedRow, PartialKey, RUNS_MERGED_MAX, Run, RunStore,
+    },
+    run_set::SpilledPair,
+    shared::RecordKeys,
+    sight::Sight,
+    spilled::SpilledRows,
+    tail::TailVersion,
+};
+
+/// Rows after which it is looked whether the lease still holds.
+const ROWS_PER_LOOK: u64 = 1 << 16;
+
+/// The newest row of a key in one source.
+#[derive(Debug, Clone, Copy)]
+struct Head {
+    key: PartialKey<BY_PUBKEY>,
+    hash: KeyHash,
+    slot: Slot,
+    locator: Locator,
+}
+
+impl Head {
+    fn of(row: &MergedRow<BY_PUBKEY>, slot: Slot) -> Self {
+        Self { key: row.key, hash: row.hash, slot, locator: row.locator }
+    }
+}
+
+/// Rows in the order of their keys, one for each.
+enum Source<'a> {
+    Tail(RunStore, vec::IntoIter<(Slot, TailVersion)>),
+    Spilled(SpilledRows<'a, BY_PUBKEY>),
+    /// Rows at or below a slot.
+    Runs(Merge<'a, BY_PUBKEY>, Slot),
+}
+
+impl Source<'_> {
+    fn next(&mut self) -> Result<Option<Head>, Error> {
+        match self {
+            Self::Tail(store, versions) => Ok(versions.next().map(|(slot, version)| {
+                let key = PartialKey::whole(version.key.0);
+                let hash = KeyHash::of(store, &version.key.0);
+                Head { key, hash, slot, locator: version.locator }
+            })),
+            Self::Spilled(rows) => Ok(rows.next()?.map(|(row, slot)| Head::of(&row, slot))),
+            Self::Runs(merge, slot_max) => {
+                while let Some(row) = merge.next_row()? {
+                    let is_newest = row.newer.is_none_or(|newer| newer > *slot_max);
+                    if row.slot <= *slot_max && is_newest {
+                        return Ok(Some(Head::of(&row, row.slot)));
+                    }
+                }
+                Ok(None)
+            }
+        }
+    }
+}
+
+/// The newest rows of all keys.
+struct NewestRows<'a> {
+    keys: &'a RecordKeys<'a>,
+    /// Newest first, with their next rows.
+    sources: Vec<(Source<'a>, Option<Head>)>,
+    /// Places of the sources whose next rows have the first key.
+    first: Vec<usize>,
+}
+
+impl<'a> NewestRows<'a> {
+    /// Of what a view sees in the tail, in spilled runs, and in these runs, newest first.
+    fn new(
+        sight: &'a Sight,
+        runs: &[Arc<Run<BY_PUBKEY>>],
+        keys: &'a RecordKeys<'a>,
+    ) -> Result<Self, Error> {
+        let in_tail = sight.state.tail.newest_of_all(&sight.visible, |_| true);
+        let by_pubkey = |spilled: &SpilledPair| Arc::clone(&spilled.runs.by_pubkey);
+        let spilled = sight.spilled_rows(by_pubkey, Bound::Unbounded, keys)?;
+        let mut sources =
+            vec![Source::Tail(keys.shared.identity, in_tail.into_iter()), Source::Spilled(spilled)];
+        for runs in runs.chunks(RUNS_MERGED_MAX) {
+            let merge = Merge::new(runs, Bound::Unbounded, keys)?;
+            sources.push(Source::Runs(merge, sight.final_slot));
+        }
+        let mut newest = Self { keys, sources: Vec::new(), first: Vec::new() };
+        for mut source in sources {
+            if let Some(head) = source.next()? {
+                newest.sources.push((source, Some(head)));
+            }
+        }
+        Ok(newest)
+    }
+
+    /// The next row.
+    fn next(&mut self) -> Result<Option<(Slot, Locator)>, Error> {
+        let mut first: Option<Head> = None;
+        let mut places = std::mem::take(&mut self.first);
+        for (place, (_, head)) in self.sources.iter().enumerate() {
+            let Some(head) = head else { continue };
+            let order = match &first {
+                Some(first) => self.compare(head, first)?,
+                None => Ordering::Less,
+            };
+            match order {
+                Ordering::Less => {
+                    first = Some(*head);
+                    places.clear();
+                    places.push(place);
+                }
+                Ordering::Equal => places.push(place),
+                Ordering::Greater => {}
+            }
+        }
+        for place in places.drain(..) {
+            let (source, head) = &mut self.sources[place];
+            *head = source.next()?;
+        }
+        self.first = places;
+        Ok(first.map(|head| (head.slot, head.locator)))
+    }
+
+    fn compare(&self, left: &Head, right: &Head) -> Result<Ordering, Error> {
+        match left.key.compare(&right.key) {
+            Some(order) => Ok(order),
+            None if left.hash == right.hash => Ok(Ordering::Equal),
+            None => Ok(self.key(left)?.cmp(&self.key(right)?)),
+        }
+    }
+
+    fn key(&self, head: &Head) -> Result<[u8; BY_PUBKEY], Error> {
+        match head.key.as_whole() {
+            Some(key) => Ok(*key),
+            None => self.keys.key(head.locator),
+        }
+    }
+}
+
+impl View {
+    /// Calls `visit` with where the record of each live account lies, in no order that means
+    /// anything, until it breaks off.
+    ///
+    /// # Errors
+    /// As [`View::get`].
+    pub fn for_each_live(
+        &self,
+        mut visit: impl FnMut(Locator) -> ControlFlow<()>,
+    ) -> Result<(), Error> {
+        let runs: Vec<_> = self.sight.pairs().map(|pair| Arc::clone(&pair.by_pubkey)).collect();
+        self.for_each_newest(&runs, |_, locator| match locator.class().is_live() {
+            true => visit(locator),
+            false => ControlFlow::Continue(()),
+        })
+    }
+
+    /// The same for each account whose newest version is of a slot after `base`, closed ones as well.
+    ///
+    /// # Errors
+    /// [`Error::NotSince`] when it is not known of all slots after `base` what they wrote; otherwise as
+    /// [`View::get`].
+    pub fn for_each_written_after(
+        &self,
+        base: Slot,
+        mut visit: impl FnMut(Locator) -> ControlFlow<()>,
+    ) -> Result<(), Error> {
+        let runs = self.runs_after(base)?;
+        self.for_each_newest(&runs, |slot, locator| match slot > base {
+            true => visit(locator),
+            false => ControlFlow::Continue(()),
+        })
+    }
+
+    /// Whether it is known of all slots after `base`, up to the view's, what they wrote.
+    pub fn knows_since(&self, base: Slot) -> bool {
+        self.runs_after(base).is_ok()
+    }
+
+    /// The delta runs that hold what was written after a slot, newest first.
+    fn runs_after(&self, base: Slot) -> Result<Vec<Arc<Run<BY_PUBKEY>>>, Error> {
+        let sight = &self.sight;
+        let windows = &sight.state.runs.windows;
+        let mut runs = Vec::new();
+        let mut place = sight.window;
+        loop {
+            let window = &windows[place];
+            let is_wanted = |delta: &&crate::run_set::RunPair| {
+                delta.after < Some(sight.final_slot) && delta.to > base
+            };
+            let deltas = window.deltas.iter().rev().filter(is_wanted);
+            runs.extend(deltas.map(|delta| Arc::clone(&delta.by_pubkey)));
+            if window.first() <= base {
+                return Ok(runs);
+            }
+            // What the window before it wrote is known if it goes on from that without a gap.
+            let before = place.checked_sub(1).filter(|before| {
+                window.base.is_none() && windows[*before].last == Some(window.first())
+            });
+            let Some(before) = before else {
+                let (slot, first) = (self.slot().number, window.first());
+                return Err(Error::NotSince { base, slot, first });
+            };
+            place = before;
+        }
+    }
+
+    fn for_each_newest(
+        &self,
+        runs: &[Arc<Run<BY_PUBKEY>>],
+        mut visit: impl FnMut(Slot, Locator) -> ControlFlow<()>,
+    ) -> Result<(), Error> {
+        let keys = self.sight.keys(&self.shared);
+        let mut rows = NewestRows::new(&self.sight, runs, &keys)?;
+        let mut given = 0;
+        while let Some((slot, locator)) = rows.next()? {
+            if visit(slot, locator).is_break() {
+                break;
+            }
+            given += 1;
+            if given % ROWS_PER_LOOK == 0 {
+                self.check_lease()?;
+            }
+        }
+        self.check_lease()
+    }
+}
