@@ -177,8 +177,8 @@ pub(crate) fn run_once(arguments: &RunArguments) -> Result<(), Failure> {
     let sampler = Sampler::start();
     let stopwatch = Stopwatch::start();
     let path = match what {
-        What::Recompress => recompress(full, scratch, &write, &options, &progress)?.path,
-        What::Merge => merge(full, incremental, scratch, &write, &options, &progress)?.path,
+        What::Recompress => recompress(full, scratch, &write, &options, &progress)?.made.path,
+        What::Merge => merge(full, incremental, scratch, &write, &options, &progress)?.made.path,
     };
     let seconds = stopwatch.seconds();
     let peak = sampler.stop();

@@ -1,9 +1,9 @@
-//! The members of an archive that are no storages, kept in a scratch file: the manifest, whose new
-//! size must be known before it is written, and the status cache.
+//! The members of an archive that are no storages: the manifest, whose new size must be known before
+//! it is written, and the status cache. They are kept in a scratch file, or by a store.
 //!
 //! Steps:
-//! 1. The archive is read until both have come, which in most archives is at its beginning.
-//! 2. The manifest is read from the scratch file as often as needed: for what it states, for the
+//! 1. An archive is read until both have come, which in most archives is at its beginning.
+//! 2. The manifest is read from where it is kept as often as needed: for what it states, for the
 //!    size of the new one, for the new one.
 //!
 //! What it does *not* do: hold any of it in memory; mainnet's manifest has 300 MB and more.
@@ -18,15 +18,16 @@ use icecore_archive::{
         BankHashes, BankScalars, IncrementalSnapshotPersistence, ManifestDecoder, ManifestError,
         ManifestItem,
     },
-    members::{MemberKind, classify},
+    members::{MemberKind, VERSION, classify},
     tar::TarEvent,
     writing::manifest::{ManifestEdit, ManifestRewriter},
 };
 use icecore_disk::Scratch;
 use icecore_restore::{Options, Progress, read_archive};
+use icecore_store::{Attachment, KeptBank};
 use icecore_types::{Hash, LatticeHash, Slot};
 
-use crate::Error;
+use crate::{Error, tar_packer::TarPacker};
 
 /// Bytes read from the scratch file at once.
 const PIECE_BYTES: usize = 256 << 10;
@@ -34,11 +35,15 @@ const PIECE_BYTES: usize = 256 << 10;
 /// The members, and what the manifest states.
 pub(crate) struct BankMembers {
     archive: String,
-    scratch: Scratch,
-    manifest: Range<u64>,
-    status_cache: Range<u64>,
+    kept: Kept,
     /// What the manifest states.
     pub(crate) stated: Stated,
+}
+
+/// Where they are.
+enum Kept {
+    Scratch { scratch: Scratch, manifest: Range<u64>, status_cache: Range<u64> },
+    Store(KeptBank),
 }
 
 /// What a manifest states, as far as it can change in a new archive.
@@ -105,45 +110,58 @@ impl BankMembers {
         if manifest.is_empty() || status_cache.is_empty() {
             return Err(changed(&archive));
         }
-        let stated = Stated::read(&archive, &scratch, manifest.clone())?;
-        Ok(Self { archive, scratch, manifest, status_cache, stated })
+        Self::of(archive, Kept::Scratch { scratch, manifest, status_cache })
     }
 
-    /// Bytes of the status cache.
-    pub(crate) fn status_cache_bytes(&self) -> u64 {
-        self.status_cache.end - self.status_cache.start
+    /// Those that a store keeps; `archive` is what they are called in errors.
+    pub(crate) fn kept(archive: String, bank: KeptBank) -> Result<Self, Error> {
+        Self::of(archive, Kept::Store(bank))
     }
 
-    /// Gives the status cache as it is.
-    pub(crate) fn status_cache(&self, give: &mut dyn FnMut(&[u8])) -> Result<(), Error> {
-        pieces(&self.scratch, self.status_cache.clone(), &mut |bytes| {
-            give(bytes);
+    fn of(archive: String, kept: Kept) -> Result<Self, Error> {
+        let stated = Stated::read(&archive, &kept)?;
+        Ok(Self { archive, kept, stated })
+    }
+
+    /// Writes all members that are no storages, the manifest with changes.
+    pub(crate) fn write(
+        &self,
+        edit: &ManifestEdit<'_>,
+        tar: &mut TarPacker<'_>,
+    ) -> Result<(), Error> {
+        let slot = self.stated.scalars.slot;
+        tar.member(MemberKind::Version, VERSION.len() as u64);
+        tar.content(VERSION.as_bytes());
+        tar.member(MemberKind::SnapshotsFolder, 0);
+        tar.member(MemberKind::StatusCache, self.kept.bytes(Attachment::StatusCache));
+        self.kept.pieces(Attachment::StatusCache, &mut |bytes| {
+            tar.content(bytes);
             Ok(())
-        })
+        })?;
+        tar.member(MemberKind::SlotFolder(slot), 0);
+        let bytes = self.manifest(edit.clone(), &mut |_| {})?;
+        tar.member(MemberKind::Manifest { folder: slot, file: slot }, bytes);
+        self.manifest(edit.clone(), &mut |bytes| tar.content(bytes))?;
+        Ok(())
     }
 
     /// Gives the manifest with changes; says how many bytes it has.
-    pub(crate) fn manifest(
-        &self,
-        edit: ManifestEdit<'_>,
-        give: &mut dyn FnMut(&[u8]),
-    ) -> Result<u64, Error> {
+    fn manifest(&self, edit: ManifestEdit<'_>, give: &mut dyn FnMut(&[u8])) -> Result<u64, Error> {
         let wrong = |error: ManifestError| damaged(&self.archive, error.to_string());
         let mut rewriter = ManifestRewriter::new(edit);
-        pieces(&self.scratch, self.manifest.clone(), &mut |bytes| {
-            rewriter.feed(bytes, give).map_err(wrong)
-        })?;
+        self.kept
+            .pieces(Attachment::Bank, &mut |bytes| rewriter.feed(bytes, give).map_err(wrong))?;
         Ok(rewriter.finish().map_err(wrong)?.bytes)
     }
 }
 
 impl Stated {
-    fn read(archive: &str, scratch: &Scratch, manifest: Range<u64>) -> Result<Self, Error> {
+    fn read(archive: &str, kept: &Kept) -> Result<Self, Error> {
         let wrong = |error: ManifestError| damaged(archive, error.to_string());
         let (mut hashes, mut scalars, mut last_blockhash) = (None, None, None);
         let (mut lattice, mut persistence, mut hard_forks) = (None, None, Vec::new());
         let mut decoder = ManifestDecoder::new();
-        pieces(scratch, manifest, &mut |bytes| {
+        kept.pieces(Attachment::Bank, &mut |bytes| {
             decoder
                 .feed(bytes, &mut |_, item| match item {
                     ManifestItem::BlockhashQueue(head) => last_blockhash = head.last_hash,
@@ -163,6 +181,42 @@ impl Stated {
         let scalars = scalars.ok_or_else(|| changed(archive))?;
         let lattice = lattice.ok_or_else(|| Error::NoLattice { archive: archive.to_string() })?;
         Ok(Self { hashes, scalars, last_blockhash, hard_forks, lattice, persistence })
+    }
+}
+
+impl Kept {
+    fn bytes(&self, what: Attachment) -> u64 {
+        match (self, what) {
+            (Self::Scratch { manifest, .. }, Attachment::Bank) => manifest.end - manifest.start,
+            (Self::Scratch { status_cache, .. }, Attachment::StatusCache) => {
+                status_cache.end - status_cache.start
+            }
+            (Self::Store(bank), what) => bank.bytes(what),
+        }
+    }
+
+    /// Reads one of them in pieces.
+    fn pieces(
+        &self,
+        what: Attachment,
+        visit: &mut dyn FnMut(&[u8]) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let bank = match (self, what) {
+            (Self::Scratch { scratch, manifest, .. }, Attachment::Bank) => {
+                return pieces(scratch, manifest.clone(), visit);
+            }
+            (Self::Scratch { scratch, status_cache, .. }, Attachment::StatusCache) => {
+                return pieces(scratch, status_cache.clone(), visit);
+            }
+            (Self::Store(bank), _) => bank,
+        };
+        let mut visited = Ok(());
+        bank.read(what, &mut |bytes| {
+            if visited.is_ok() {
+                visited = visit(bytes);
+            }
+        })?;
+        visited
     }
 }
 

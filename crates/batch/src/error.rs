@@ -1,9 +1,12 @@
 //! Why no archive was made.
 
-use std::io;
+use std::{io, path::PathBuf};
 
 use icecore_archive::seek_table::SeekTableError;
 use icecore_restore::Report;
+use icecore_types::Slot;
+
+use crate::CreatableSlots;
 
 /// Why no archive was made.
 #[derive(Debug, thiserror::Error)]
@@ -12,6 +15,9 @@ pub enum Error {
     /// The archives cannot be read, or are not sound.
     #[error(transparent)]
     Restore(#[from] icecore_restore::Error),
+    /// The store refused.
+    #[error(transparent)]
+    Store(#[from] icecore_store::Error),
     /// The operating system refused.
     #[error(transparent)]
     Disk(#[from] icecore_disk::Error),
@@ -50,6 +56,55 @@ pub enum Error {
         archive: String,
         /// The member.
         member: String,
+    },
+    /// A store does not keep what an archive has beside accounts.
+    #[error(
+        "no archive can be made of slot {slot}: the store does not keep its bank and status cache; {slots}"
+    )]
+    NoBank {
+        /// The slot.
+        slot: Slot,
+        /// Of which slots archives can be made.
+        slots: Box<CreatableSlots>,
+    },
+    /// The slot is not final.
+    #[error("no archive can be made of slot {slot}: it is not final")]
+    NotFinal {
+        /// The slot.
+        slot: Slot,
+    },
+    /// The store keeps some accounts only.
+    #[error("no archive can be made of this store: it keeps the accounts of some programs only")]
+    Filtered,
+    /// An incremental archive cannot build on a slot.
+    #[error("no incremental archive of slot {slot} can be made on slot {base}: {why}")]
+    Base {
+        /// The slot of the full archive.
+        base: Slot,
+        /// The slot.
+        slot: Slot,
+        /// Why not.
+        why: &'static str,
+    },
+    /// No full archive is there for an incremental one.
+    #[error(
+        "{}: there is no full archive of an earlier state of this store on which an incremental one of slot {slot} could build; make one, or name a slot with --base", folder.display()
+    )]
+    NoBase {
+        /// The slot.
+        slot: Slot,
+        /// Where it was looked for.
+        folder: PathBuf,
+    },
+    /// A store's state is not what the store says of it.
+    #[error(
+        "nothing was made: slot {slot} of the store is not sound: {what}; run `icecore store check`"
+    )]
+    Unsound {
+        /// The slot.
+        slot: Slot,
+        /// What is wrong.
+        what: String,
     },
     /// What was written is not sound: a defect, or a state that was forged.
     #[error("nothing was made: the verdict on what was written is bad: {}", first_failure(report))]

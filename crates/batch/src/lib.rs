@@ -1,5 +1,6 @@
-//! Archives to new archives: the snapshot factory.
+//! Archives and stores to new archives: the snapshot factory.
 //!
+//! - [`create`] makes an archive of a store's state, [`write_archive`] into a file that is open.
 //! - [`extract`] gives members of an archive as files.
 //! - [`merge`] makes one full archive of a full and an incremental one.
 //! - [`minimize`] keeps few accounts and makes all hashes anew.
@@ -15,21 +16,29 @@
 //! What it does *not* do: print, or repair archives that are damaged.
 
 mod bank_members;
+mod create;
 mod error;
 mod extract;
 mod members;
 mod merge;
 mod minimize;
 mod packer;
+mod plan;
 mod prune;
 mod recompress;
 mod state;
+mod tar_packer;
 mod target;
 
+pub use create::{
+    Composed, CreatableSlots, Created, Extent, LEASE, NEWEST_LISTED_MAX, Proof, creatable_slots,
+    create, newest_base, prove, write_archive,
+};
 pub use error::Error;
 pub use extract::{Extracted, extract};
 pub use merge::{Merged, merge};
 pub use minimize::{KEPT_OWNERS, Minimized, Named, minimize};
+pub use plan::PACKED_BYTES_MAX;
 pub use prune::{Pruning, Retention, plan_pruning, prune};
 pub use recompress::{Recompressed, recompress};
-pub use target::WriteOptions;
+pub use target::{Made, WriteOptions};

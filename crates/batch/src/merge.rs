@@ -1,7 +1,7 @@
 //! A full and an incremental archive to one full archive at the incremental's slot.
 //!
 //! Steps:
-//! 1. The pair is verified; a bad one is refused.
+//! 1. The pair is verified; a bad one is refused. On the way is added up what will be written.
 //! 2. Its live accounts are written as a full archive (see `state`): each in a storage of the slot in
 //!    which it was last written.
 //! 3. The bank is the incremental's: its status cache as it is, its manifest with the list of
@@ -11,42 +11,34 @@
 //! What it does *not* do: name the archive by a Merkle accounts hash, as clients before 3.0 did. It
 //! is named by the lattice hash, as all later ones do; without one in the manifest it is refused.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use icecore_archive::{manifest::BankScalars, writing::manifest::ManifestEdit};
+use icecore_archive::{manifest::BankScalars, names::ArchiveName, writing::manifest::ManifestEdit};
 use icecore_hash::lattice_checksum;
-use icecore_restore::{Options, Pair, Progress, live_accounts};
+use icecore_restore::{Options, Pair, Progress, tallied_accounts};
 use icecore_types::{AccountRef, Hash, Slot};
 
 use crate::{
     Error, WriteOptions,
     bank_members::BankMembers,
-    state::{FullArchive, Survey},
+    plan::Plan,
+    state::FullArchive,
+    target::{Made, check_name},
 };
 
 /// What was made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Merged {
-    /// The new archive.
-    pub path: PathBuf,
-    /// Its slot, the incremental archive's.
-    pub slot: Slot,
+    /// The new archive, at the incremental one's slot.
+    pub made: Made,
     /// The slot of the full archive that went in.
     pub base_slot: Slot,
-    /// The hash in its name.
-    pub snapshot_hash: Hash,
     /// The bank hash, the incremental archive's.
     pub bank_hash: Hash,
     /// The sum of all lamports.
     pub capitalization: u64,
     /// Live accounts.
     pub num_accounts: u64,
-    /// Bytes of the new archive.
-    pub bytes: u64,
-    /// Frames, or what an lz4 or tar archive has in their place.
-    pub frames: u64,
-    /// Whether the new archive was verified.
-    pub is_verified: bool,
 }
 
 /// Merges a pair into `folder`. The name follows from slot and lattice hash.
@@ -64,13 +56,18 @@ pub fn merge(
 ) -> Result<Merged, Error> {
     let pair = Pair::files(full, Some(incremental))?;
     let base_slot = pair.full.name().slot();
-    let bank_of = pair.incremental.as_ref().expect("just given").label().to_string();
-    let mut live = live_accounts(pair, options.clone(), progress)?;
+    let last = pair.incremental.as_ref().expect("just given");
+    let bank_of = last.label().to_string();
+    // Archives with a lattice hash are named by it; what is in the way is told before the work.
+    let (slot, hash) = (last.name().slot(), *last.name().hash());
+    let compression = write.packing.compression();
+    check_name(folder, &ArchiveName::Full { slot, hash, compression }.to_string())?;
+    let keep = |_: &AccountRef<'_>| true;
+    let (mut live, tallies) = tallied_accounts(pair, options.clone(), &keep, progress)?;
     let scratch = options.scratch.as_deref().unwrap_or(folder);
     let bank = BankMembers::read(incremental, scratch, options, progress)?;
-    let keep = |_: &AccountRef<'_>| true;
-    let survey = Survey::take(&mut live, &keep, None, progress)?;
-    let storages = survey.list(&bank_of)?;
+    let plan = Plan::new(&tallies, write.pack, &bank_of)?;
+    let storages = plan.list();
     let stated = &bank.stated;
     let edit = ManifestEdit {
         storages: Some(&storages),
@@ -78,27 +75,20 @@ pub fn merge(
         incremental_snapshot_persistence: stated.persistence.map(|_| None),
         ..ManifestEdit::default()
     };
-    let snapshot_hash = lattice_checksum(&stated.lattice);
     let archive = FullArchive {
         bank_of: &bank_of,
         bank: &bank,
-        survey: &survey,
+        plan: &plan,
         edit,
         keep: &keep,
-        hash: snapshot_hash,
+        hash: lattice_checksum(&stated.lattice),
     };
-    let written = archive.write(&mut live, folder, write, options, progress)?;
     Ok(Merged {
-        path: written.target.publish()?,
-        slot: stated.scalars.slot,
+        made: archive.make(&mut live, folder, write, options, progress)?,
         base_slot,
-        snapshot_hash,
         bank_hash: stated.hashes.hash,
         capitalization: stated.scalars.capitalization,
-        num_accounts: survey.accounts,
-        bytes: written.bytes,
-        frames: written.frames,
-        is_verified: write.verify,
+        num_accounts: tallies.totals.accounts,
     })
 }
 

@@ -12,24 +12,23 @@
 //! What it does *not* do: make bank hashes that are not of the lattice hash alone, as clients before
 //! 3.0 did; keep what accounts that are kept refer to.
 
-use std::{
-    collections::HashSet,
-    path::{Path, PathBuf},
-};
+use std::{collections::HashSet, path::Path};
 
 use icecore_archive::{
     manifest::{BankHashes, BankScalars},
     writing::manifest::ManifestEdit,
 };
-use icecore_hash::{BankHashParts, BankHashScheme, Kernel, bank_hash, lattice_checksum};
-use icecore_restore::{Options, Pair, Progress, live_accounts};
-use icecore_types::{AccountRef, Hash, LatticeHash, Pubkey, Slot, programs};
+use icecore_hash::{BankHashParts, BankHashScheme, bank_hash, lattice_checksum};
+use icecore_restore::{Options, Pair, Progress, tallied_accounts};
+use icecore_types::{AccountRef, Hash, LatticeHash, Pubkey, programs};
 
 use crate::{
     Error, WriteOptions,
     bank_members::{BankMembers, Stated},
     merge::with_epoch,
-    state::{FullArchive, Survey},
+    plan::Plan,
+    state::FullArchive,
+    target::{Made, check_folder},
 };
 
 /// Owners whose accounts are always kept.
@@ -59,11 +58,7 @@ pub struct Named {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Minimized {
     /// The new archive.
-    pub path: PathBuf,
-    /// Its slot.
-    pub slot: Slot,
-    /// The hash in its name.
-    pub snapshot_hash: Hash,
+    pub made: Made,
     /// Its bank hash, which is not the cluster's.
     pub bank_hash: Hash,
     /// The bank hash of the state that it was made of.
@@ -74,12 +69,6 @@ pub struct Minimized {
     pub capitalization_before: u64,
     /// Live accounts that were kept.
     pub num_accounts: u64,
-    /// Bytes of the new archive.
-    pub bytes: u64,
-    /// Frames, or what an lz4 or tar archive has in their place.
-    pub frames: u64,
-    /// Whether the new archive was verified.
-    pub is_verified: bool,
 }
 
 /// Minimizes a full archive or a pair into `folder`.
@@ -97,60 +86,49 @@ pub fn minimize(
 ) -> Result<Minimized, Error> {
     let pair = Pair::files(full, incremental)?;
     let bank_of = pair.incremental.as_ref().unwrap_or(&pair.full).label().to_string();
-    let mut live = live_accounts(pair, options.clone(), progress)?;
+    check_folder(folder)?;
+    let keep = |account: &AccountRef<'_>| {
+        KEPT_OWNERS.contains(account.owner)
+            || named.accounts.contains(account.pubkey)
+            || named.programs.contains(account.owner)
+    };
+    let (mut live, tallies) = tallied_accounts(pair, options.clone(), &keep, progress)?;
     let scratch = options.scratch.as_deref().unwrap_or(folder);
     let bank = BankMembers::read(incremental.unwrap_or(full), scratch, options, progress)?;
     let stated = &bank.stated;
     if hash_with(stated, &stated.lattice) != stated.hashes.hash {
         return Err(Error::NotOfLatticeAlone { archive: bank_of });
     }
-    let keep = |account: &AccountRef<'_>| {
-        KEPT_OWNERS.contains(account.owner)
-            || named.accounts.contains(account.pubkey)
-            || named.programs.contains(account.owner)
-    };
-    let kernel = match options.kernel {
-        Some(kernel) => kernel,
-        None => Kernel::chosen().map_err(icecore_restore::Error::from)?,
-    };
-    let survey = Survey::take(&mut live, &keep, Some(kernel), progress)?;
-    let lattice = survey.lattice.as_ref().expect("it was asked for");
+    let totals = &tallies.totals;
+    let lattice = &totals.lattice;
+    let capitalization = u64::try_from(totals.lamports).expect("a part of what was verified");
     let bank_hash = hash_with(stated, lattice);
-    let storages = survey.list(&bank_of)?;
+    let plan = Plan::new(&tallies, write.pack, &bank_of)?;
+    let storages = plan.list();
     let lattice_bytes = lattice.to_bytes();
     let edit = ManifestEdit {
         storages: Some(&storages),
         hashes: Some(BankHashes { hash: bank_hash, ..stated.hashes }),
-        scalars: Some(Box::new(BankScalars {
-            capitalization: survey.lamports,
-            ..*with_epoch(&stated.scalars)
-        })),
+        scalars: Some(Box::new(BankScalars { capitalization, ..*with_epoch(&stated.scalars) })),
         incremental_snapshot_persistence: stated.persistence.map(|_| None),
         accounts_lattice_hash: Some(&lattice_bytes),
         ..ManifestEdit::default()
     };
-    let snapshot_hash = lattice_checksum(lattice);
     let archive = FullArchive {
         bank_of: &bank_of,
         bank: &bank,
-        survey: &survey,
+        plan: &plan,
         edit,
         keep: &keep,
-        hash: snapshot_hash,
+        hash: lattice_checksum(lattice),
     };
-    let written = archive.write(&mut live, folder, write, options, progress)?;
     Ok(Minimized {
-        path: written.target.publish()?,
-        slot: stated.scalars.slot,
-        snapshot_hash,
+        made: archive.make(&mut live, folder, write, options, progress)?,
         bank_hash,
         bank_hash_before: stated.hashes.hash,
-        capitalization: survey.lamports,
+        capitalization,
         capitalization_before: stated.scalars.capitalization,
-        num_accounts: survey.accounts,
-        bytes: written.bytes,
-        frames: written.frames,
-        is_verified: write.verify,
+        num_accounts: totals.accounts,
     })
 }
 

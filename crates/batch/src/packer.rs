@@ -207,8 +207,11 @@ mod tests {
 
     /// Packs twenty frames and a bit; whether the caller was told to stop.
     fn packed(room: usize, threads: usize) -> (Result<(), Error>, bool) {
-        let options =
-            WriteOptions { packing: Packing::Lz4, frame_bytes: FRAME_BYTES, verify: false };
+        let options = WriteOptions {
+            packing: Packing::Lz4,
+            frame_bytes: FRAME_BYTES,
+            ..WriteOptions::default()
+        };
         // Hashes, which do not shrink.
         let mut content = vec![0; 20 * FRAME_BYTES as usize + 5];
         blake3::Hasher::new().finalize_xof().fill(&mut content);

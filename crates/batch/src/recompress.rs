@@ -10,10 +10,7 @@
 //! state that is wrong stays so. Bytes behind the last zstd frame that are no frame are not of the
 //! tar stream and go.
 
-use std::{
-    ops::ControlFlow,
-    path::{Path, PathBuf},
-};
+use std::{ops::ControlFlow, path::Path};
 
 use icecore_archive::names::ArchiveName;
 use icecore_restore::{Options, Progress, ReadEnd, Source, read_unpacked};
@@ -23,32 +20,22 @@ use crate::{
     Error, WriteOptions,
     members::Members,
     packer::{Packer, pack},
-    target::Target,
+    target::{Made, Target},
 };
 
 /// What was made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recompressed {
     /// The new archive.
-    pub path: PathBuf,
-    /// The slot of the state.
-    pub slot: Slot,
+    pub made: Made,
     /// The slot of the full archive on which an incremental one builds.
     pub base_slot: Option<Slot>,
-    /// The hash in the name.
-    pub snapshot_hash: Hash,
     /// Bytes of the archive that was read.
     pub bytes_before: u64,
-    /// Bytes of the new one.
-    pub bytes: u64,
     /// Bytes of the tar stream.
     pub tar_bytes: u64,
     /// BLAKE3 of the tar stream, of both archives.
     pub tar_blake3: Hash,
-    /// Frames of the new one, or what an lz4 or tar archive has in their place.
-    pub frames: u64,
-    /// Whether the new one was read back.
-    pub is_verified: bool,
 }
 
 /// Packs an archive anew, into `folder`, under its name with the extension of its new container.
@@ -78,18 +65,12 @@ pub fn recompress(
             return Err(Error::Differs { archive: target.name });
         }
     }
-    let bytes = target.bytes()?;
     Ok(Recompressed {
-        path: target.publish()?,
-        slot: name.slot(),
+        made: target.publish_archive(&name, &frames, write.verify)?,
         base_slot: name.base(),
-        snapshot_hash: *name.hash(),
         bytes_before: source.bytes().unwrap_or(0),
-        bytes,
         tar_bytes,
         tar_blake3: Hash(digest.into()),
-        frames: frames.frames().len() as u64,
-        is_verified: write.verify,
     })
 }
 

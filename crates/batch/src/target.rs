@@ -8,11 +8,16 @@
 
 use std::path::{Path, PathBuf};
 
-use icecore_archive::writing::{
-    frame_encoder::{Packing, ZSTD_LEVEL_DEFAULT},
-    frame_plan::FRAME_BYTES_DEFAULT,
+use icecore_archive::{
+    names::ArchiveName,
+    seek_table::SeekTable,
+    writing::{
+        frame_encoder::{Packing, ZSTD_LEVEL_DEFAULT},
+        frame_plan::FRAME_BYTES_DEFAULT,
+    },
 };
 use icecore_disk::{Output, Publish};
+use icecore_types::{Hash, Slot};
 
 use crate::Error;
 
@@ -26,6 +31,9 @@ pub struct WriteOptions {
     pub frame_bytes: u32,
     /// Whether what was written is looked at before it gets its name.
     pub verify: bool,
+    /// Whether small storages become larger ones, up to [`PACKED_BYTES_MAX`](crate::PACKED_BYTES_MAX).
+    /// The slot in which each account was last written is lost. Recompressing changes no storage.
+    pub pack: bool,
 }
 
 impl Default for WriteOptions {
@@ -35,8 +43,26 @@ impl Default for WriteOptions {
             packing: Packing::Zstd { level: ZSTD_LEVEL_DEFAULT },
             frame_bytes: FRAME_BYTES_DEFAULT,
             verify: true,
+            pack: false,
         }
     }
+}
+
+/// An archive that was made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Made {
+    /// Where it lies.
+    pub path: PathBuf,
+    /// The slot of its state.
+    pub slot: Slot,
+    /// The hash in its name.
+    pub snapshot_hash: Hash,
+    /// Its bytes.
+    pub bytes: u64,
+    /// Frames, or what an lz4 or tar archive has in their place.
+    pub frames: u64,
+    /// Whether it was looked at before it got its name.
+    pub is_verified: bool,
 }
 
 /// A file on its way.
@@ -49,10 +75,7 @@ pub(crate) struct Target {
 impl Target {
     /// Begins a file of that name. A taken name is an error now, before any work.
     pub(crate) fn create(folder: &Path, name: String) -> Result<Self, Error> {
-        let path = folder.join(&name);
-        if icecore_disk::exists(&path) {
-            return Err(icecore_disk::Error::Exists { path }.into());
-        }
+        let path = check_name(folder, &name)?;
         Ok(Self { output: Output::create(&path)?, name, path })
     }
 
@@ -65,5 +88,38 @@ impl Target {
     pub(crate) fn publish(self) -> Result<PathBuf, Error> {
         self.output.publish(Publish::New)?;
         Ok(self.path)
+    }
+
+    /// The same of an archive with so many frames.
+    pub(crate) fn publish_archive(
+        self,
+        name: &ArchiveName,
+        frames: &SeekTable,
+        is_verified: bool,
+    ) -> Result<Made, Error> {
+        let bytes = self.bytes()?;
+        Ok(Made {
+            path: self.publish()?,
+            slot: name.slot(),
+            snapshot_hash: *name.hash(),
+            bytes,
+            frames: frames.frames().len() as u64,
+            is_verified,
+        })
+    }
+}
+
+/// Whether there is such a folder, which is an error now, before any work.
+pub(crate) fn check_folder(folder: &Path) -> Result<(), Error> {
+    Ok(icecore_disk::list(folder).map(drop)?)
+}
+
+/// Whether a folder has room for this name; its path then.
+pub(crate) fn check_name(folder: &Path, name: &str) -> Result<PathBuf, Error> {
+    check_folder(folder)?;
+    let path = folder.join(name);
+    match icecore_disk::exists(&path) {
+        true => Err(icecore_disk::Error::Exists { path }.into()),
+        false => Ok(path),
     }
 }

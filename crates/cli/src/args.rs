@@ -70,6 +70,8 @@ pub(crate) enum SnapshotCommand {
     Stats(commands::stats::Options),
     /// Find the accounts that differ between two states
     Diff(commands::diff::Options),
+    /// Make an archive of a store's state, full or incremental
+    Create(commands::create::Options),
     /// Pack an archive anew: another container, level or size of frames
     Recompress(commands::recompress::Options),
     /// Make one full archive of a full and an incremental one

@@ -3,6 +3,7 @@
 pub(crate) mod account;
 pub(crate) mod completions;
 pub(crate) mod coverage;
+pub(crate) mod create;
 pub(crate) mod debug;
 pub(crate) mod diff;
 pub(crate) mod export;
@@ -41,6 +42,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<Exit, Failure> {
             SnapshotCommand::Inspect(options) => inspect::run(common, &options),
             SnapshotCommand::Stats(options) => stats::run(common, &options),
             SnapshotCommand::Diff(options) => diff::run(common, &options),
+            SnapshotCommand::Create(options) => create::run(common, &options),
             SnapshotCommand::Recompress(options) => recompress::run(common, &options),
             SnapshotCommand::Merge(options) => merge::run(common, &options),
             SnapshotCommand::Minimize(options) => minimize::run(common, &options),

@@ -134,6 +134,7 @@ fn store_exit(error: &icecore_store::Error) -> Exit {
         | Error::Expired { .. }
         | Error::NoSuchSlot { .. }
         | Error::NoBase { .. }
+        | Error::NotSince { .. }
         | Error::NoFork { .. } => Exit::Incomplete,
         // A file that the store names is not there.
         Error::Disk(error) if error.is_absent() => Exit::Bad,
@@ -156,8 +157,16 @@ impl Failure {
             Self::Restore(error) => restore_exit(error),
             Self::Batch(error) => match error {
                 icecore_batch::Error::Restore(error) => restore_exit(error),
-                icecore_batch::Error::NoMember { .. } => Exit::Bad,
+                icecore_batch::Error::Store(error) => store_exit(error),
+                icecore_batch::Error::NoMember { .. } | icecore_batch::Error::Unsound { .. } => {
+                    Exit::Bad
+                }
                 icecore_batch::Error::NoLattice { .. }
+                | icecore_batch::Error::NoBank { .. }
+                | icecore_batch::Error::NotFinal { .. }
+                | icecore_batch::Error::Filtered
+                | icecore_batch::Error::Base { .. }
+                | icecore_batch::Error::NoBase { .. }
                 | icecore_batch::Error::NotOfLatticeAlone { .. } => Exit::Incomplete,
                 _ => Exit::System,
             },

@@ -23,6 +23,7 @@ mod feed_input;
 mod filters;
 mod ingesting;
 mod interrupt;
+mod made;
 mod making;
 mod moment;
 mod monitor;

@@ -85,6 +85,7 @@ impl Packed {
                     Failure::Usage(format!("frames have {least} to {most}, not {}", human(bytes)))
                 })?,
         };
-        Ok(WriteOptions { packing, frame_bytes, verify: !making.no_verify })
+        let verify = !making.no_verify;
+        Ok(WriteOptions { packing, frame_bytes, verify, pack: false })
     }
 }

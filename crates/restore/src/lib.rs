@@ -3,8 +3,10 @@
 //! - [`verify`] says whether a full archive, or a full and an incremental one, hold together.
 //! - [`restore_into`] makes a base point of a store out of them, unless the verdict is bad;
 //!   [`Preflight`] says before what that will need.
-//! - [`LiveAccounts`] gives the newest version of every live account, for exports and epoch jobs.
+//! - [`LiveAccounts`] gives the newest version of every live account, for exports and epoch jobs;
+//!   [`tallied_accounts`] says how much of each storage that is, too.
 //! - [`Stats`] and [`diff`] say what the live accounts are, and which differ between two states.
+//! - [`Sorter`] sorts lists that are longer than memory.
 //! - [`read_archive`], [`read_unpacked`] and [`read_frames`] look into one archive without judging it.
 //!
 //! Invariants:
@@ -46,6 +48,7 @@ mod settle;
 mod source;
 mod spill;
 mod stats;
+mod tally;
 mod tiles;
 mod totals;
 mod verdict;
@@ -59,15 +62,21 @@ pub use findings::WrongRecord;
 pub use frames::{Frame, FramesEnd, read_frames};
 pub use genesis::Genesis;
 pub use into_store::{Restored, restore_into};
-pub use live::{LiveAccount, LiveAccounts, live_accounts};
+pub use live::{LiveAccount, LiveAccounts, live_accounts, tallied_accounts};
 pub use memory_plan::{MEMORY_BYTES_DEFAULT, MEMORY_BYTES_MIN};
 pub use pass::{ContainerReport, batch::Place, enter_tile, restore_topology, walk::StorageHead};
 pub use preflight::Preflight;
 pub use progress::Progress;
 pub use reading::{ReadEnd, read_archive, read_unpacked};
 pub use source::{Pair, Source, candidates, path_of};
-pub use spill::SpillError;
+pub use spill::{
+    SpillError, SpillFile, SpillSpace,
+    item::Item,
+    sorted::{Sorted, SortedReader},
+    sorter::Sorter,
+};
 pub use stats::{OWNERS_MAX, Stats, StatsCollector, Tally};
+pub use tally::{Choose, StorageTally, Tallies};
 pub use tiles::{Cores, Isolation, Placement, TILES_OF_A_KIND_MAX, TilePlan};
 pub use totals::Totals;
 pub use verdict::{

@@ -42,7 +42,7 @@ use icecore_types::{AccountRef, Slot};
 
 use crate::{
     Answer, Error, Options, Pair, Progress, Report, Source,
-    destination::Nowhere,
+    destination::{Destination, Nowhere},
     first_look::ArchiveFacts,
     memory_plan::MemoryPlan,
     pass::{
@@ -53,6 +53,8 @@ use crate::{
     },
     second_look::{Choice, Excluded, SecondLook, Storages, Wished},
     spill::{SpillFile, sorted::Sorted},
+    tally::{Choose, Tallies, Tallying},
+    totals::ViewTotals,
     verify::examine,
 };
 
@@ -89,11 +91,27 @@ pub fn live_accounts(
     options: Options,
     progress: &Progress,
 ) -> Result<LiveAccounts, Error> {
-    let accounts = LiveAccounts::open(pair, options, progress)?;
-    match accounts.report.answer() {
-        Answer::Bad => Err(accounts.damaged()),
-        Answer::Consistent | Answer::Anchored => Ok(accounts),
-    }
+    LiveAccounts::open(pair, options, progress)?.sound()
+}
+
+/// The same, and how much of each storage counts and is chosen. That costs no look of its own.
+///
+/// # Errors
+/// Those of [`live_accounts`].
+pub fn tallied_accounts(
+    pair: Pair,
+    options: Options,
+    choose: Choose<'_>,
+    progress: &Progress,
+) -> Result<(LiveAccounts, Tallies), Error> {
+    let mut tallying = Tallying::new(choose);
+    let (accounts, totals) = LiveAccounts::examined(pair, options, progress, &mut tallying)?;
+    let accounts = accounts.sound()?;
+    let ViewTotals { all: mut chosen, left_out } = totals;
+    chosen.subtract(&left_out);
+    let archives = [Some(&accounts.full), accounts.incremental.as_ref()];
+    let tallies = tallying.finish(archives, chosen);
+    Ok((accounts, tallies))
 }
 
 impl LiveAccounts {
@@ -102,8 +120,18 @@ impl LiveAccounts {
     /// # Errors
     /// [`Error::Damaged`] when an archive could not be read to its end, or the incremental one
     /// builds on another full archive: then no version is known to be the newest.
-    pub fn open(mut pair: Pair, options: Options, progress: &Progress) -> Result<Self, Error> {
-        let mut examined = examine(&mut pair, &options, progress, &mut Nowhere::default())?;
+    pub fn open(pair: Pair, options: Options, progress: &Progress) -> Result<Self, Error> {
+        Ok(Self::examined(pair, options, progress, &mut Nowhere::default())?.0)
+    }
+
+    /// Verifies and settles; with the totals of what counts.
+    fn examined<D: Destination>(
+        mut pair: Pair,
+        options: Options,
+        progress: &Progress,
+        destination: &mut D,
+    ) -> Result<(Self, ViewTotals), Error> {
+        let mut examined = examine(&mut pair, &options, progress, destination)?;
         // Only where records lie is needed from here on.
         for facts in [Some(&mut examined.full), examined.incremental.as_mut()].into_iter().flatten()
         {
@@ -125,7 +153,15 @@ impl LiveAccounts {
         let settled = whole(&accounts.full)
             && accounts.incremental.as_ref().is_none_or(whole)
             && accounts.pair.incremental.as_ref().is_none_or(fits);
-        if settled { Ok(accounts) } else { Err(accounts.damaged()) }
+        if settled { Ok((accounts, examined.totals)) } else { Err(accounts.damaged()) }
+    }
+
+    /// These accounts, unless the verdict is bad.
+    fn sound(self) -> Result<Self, Error> {
+        match self.report.answer() {
+            Answer::Bad => Err(self.damaged()),
+            Answer::Consistent | Answer::Anchored => Ok(self),
+        }
     }
 
     /// The verdict that was reached on the way.

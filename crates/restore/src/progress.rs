@@ -57,11 +57,13 @@ impl Progress {
         self.phases.lock().expect("no holder of this lock panics").push(phase.into());
     }
 
-    pub(crate) fn expect_bytes(&self, bytes: u64) {
+    /// Says that so many more bytes will be read.
+    pub fn expect_bytes(&self, bytes: u64) {
         self.bytes_total.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    pub(crate) fn add_read(&self, bytes: usize) {
+    /// Counts bytes that were read.
+    pub fn add_read(&self, bytes: usize) {
         self.bytes_read.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
@@ -69,7 +71,8 @@ impl Progress {
         self.bytes_unpacked.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
-    pub(crate) fn add_records(&self, records: usize) {
+    /// Counts account records.
+    pub fn add_records(&self, records: usize) {
         self.records.fetch_add(records as u64, Ordering::Relaxed);
     }
 
@@ -87,7 +90,11 @@ impl Progress {
         *self.metrics.lock().expect("no holder of this lock panics") = Some(metrics);
     }
 
-    pub(crate) fn check(&self) -> Result<(), crate::Error> {
+    /// An error if it was asked to end.
+    ///
+    /// # Errors
+    /// [`Error::Interrupted`](crate::Error::Interrupted).
+    pub fn check(&self) -> Result<(), crate::Error> {
         if self.is_interrupted() { Err(crate::Error::Interrupted) } else { Ok(()) }
     }
 }

@@ -78,7 +78,7 @@ impl Drop for Held {
 
 /// Where spilled data goes.
 #[derive(Debug, Clone)]
-pub(crate) struct SpillSpace {
+pub struct SpillSpace {
     folder: PathBuf,
     gauge: Arc<Gauge>,
 }
@@ -86,13 +86,13 @@ pub(crate) struct SpillSpace {
 impl SpillSpace {
     /// Nameless files on the file system of `folder`; without one, of the system's folder for
     /// temporary files.
-    pub(crate) fn new(folder: Option<&Path>) -> Self {
+    pub fn new(folder: Option<&Path>) -> Self {
         let folder = folder.map_or_else(std::env::temp_dir, Path::to_path_buf);
         Self { folder, gauge: Arc::default() }
     }
 
     /// A new file, made when something is spilled or its descriptor is asked for.
-    pub(crate) fn file(&self) -> Arc<SpillFile> {
+    pub fn file(&self) -> Arc<SpillFile> {
         let (folder, gauge) = (self.folder.clone(), Arc::clone(&self.gauge));
         Arc::new(SpillFile { folder, scratch: OnceLock::new(), gauge })
     }
@@ -122,7 +122,7 @@ fn hold(gauge: &Arc<Gauge>, bytes: usize) -> Held {
 
 /// A nameless file for spilled data, shared by threads.
 #[derive(Debug)]
-pub(crate) struct SpillFile {
+pub struct SpillFile {
     folder: PathBuf,
     scratch: OnceLock<Result<Scratch, SpillError>>,
     gauge: Arc<Gauge>,

@@ -29,15 +29,15 @@ fn is_the_same_state(set: &Path, made: &Merged) {
     let (full, incremental) = pair_in(set);
     let pair = accounts(&full, Some(&incremental));
     assert!(
-        accounts(&made.path, None) == pair,
+        accounts(&made.made.path, None) == pair,
         "accounts and the slots in which they were written"
     );
     assert_eq!(made.num_accounts, pair.len() as u64);
 
-    let before = manifest(&incremental, made.slot);
-    let mut after = manifest(&made.path, made.slot);
+    let before = manifest(&incremental, made.made.slot);
+    let mut after = manifest(&made.made.path, made.made.slot);
     let schedule = before.bank.scalars.epoch_schedule;
-    assert_eq!(after.bank.scalars.epoch, schedule.epoch_of(made.slot));
+    assert_eq!(after.bank.scalars.epoch, schedule.epoch_of(made.made.slot));
     let listed: Vec<_> = after
         .accounts_db
         .storages
@@ -45,7 +45,7 @@ fn is_the_same_state(set: &Path, made: &Merged) {
         .map(|(slot, storages)| {
             let [storage] = &storages[..] else { panic!("one storage for slot {slot}") };
             let path = format!("accounts/{slot}.{}", storage.id);
-            assert_eq!(member(&made.path, &path).len() as u64, storage.accounts_current_len);
+            assert_eq!(member(&made.made.path, &path).len() as u64, storage.accounts_current_len);
             *slot
         })
         .collect();
@@ -57,7 +57,7 @@ fn is_the_same_state(set: &Path, made: &Merged) {
     after.bank.scalars.epoch = before.bank.scalars.epoch;
     assert!(after == before, "every other field is the incremental archive's");
     let status_cache = "snapshots/status_cache";
-    assert!(member(&made.path, status_cache) == member(&incremental, status_cache));
+    assert!(member(&made.made.path, status_cache) == member(&incremental, status_cache));
 }
 
 #[test]
@@ -79,8 +79,8 @@ fn a_merged_pair_is_the_same_state_and_loads_in_the_reference_client() {
         let made = merged(&set, folder.path(), &WriteOptions::default(), &cores(2));
         is_the_same_state(&set, &made);
         assert_eq!(names(folder.path()).len(), 1);
-        verify_strictly(&made.path, None, &genesis);
-        load(&made.path, None, &genesis, Some(truth).filter(|truth| !truth.is_empty()));
+        verify_strictly(&made.made.path, None, &genesis);
+        load(&made.made.path, None, &genesis, Some(truth).filter(|truth| !truth.is_empty()));
     }
 }
 
@@ -89,11 +89,11 @@ fn a_merge_gives_the_same_bytes_for_any_number_of_threads_and_any_containers() {
     let write = packed(Packing::Zstd { level: 3 }, 32 << 10);
     let first = folder();
     let expected = merged(&tiny(), first.path(), &write, &cores(1));
-    let expected = fs::read(expected.path).expect("just written");
+    let expected = fs::read(expected.made.path).expect("just written");
     for threads in [2, 5] {
         let other = folder();
         let made = merged(&tiny(), other.path(), &write, &cores(threads));
-        assert!(fs::read(made.path).expect("just written") == expected, "{threads} threads");
+        assert!(fs::read(made.made.path).expect("just written") == expected, "{threads} threads");
     }
     // What was recompressed into many frames, or lz4, is the same pair.
     for (packing, frame_bytes) in [(Packing::Zstd { level: 1 }, 20_000), (Packing::Lz4, 1 << 20)] {
@@ -104,12 +104,12 @@ fn a_merge_gives_the_same_bytes_for_any_number_of_threads_and_any_containers() {
             let progress = Progress::default();
             let made =
                 icecore_batch::recompress(&archive, between.path(), &write, &cores(2), &progress);
-            made.expect("sound").path
+            made.expect("sound").made.path
         });
         let progress = Progress::default();
         let made = merge(&full, &incremental, last.path(), &write, &cores(2), &progress);
         let made = made.expect("a sound pair");
-        assert!(fs::read(made.path).expect("just written") == expected, "{packing:?}");
+        assert!(fs::read(made.made.path).expect("just written") == expected, "{packing:?}");
     }
 }
 
@@ -119,7 +119,7 @@ fn a_merged_archive_in_lz4_or_tar_holds_the_same_tar_stream() {
     let [zstd, lz4, tar] =
         [Packing::Zstd { level: 1 }, Packing::Lz4, Packing::Tar].map(|packing| {
             let write = packed(packing, FRAME_BYTES_DEFAULT);
-            merged(&tiny(), folder.path(), &write, &cores(2)).path
+            merged(&tiny(), folder.path(), &write, &cores(2)).made.path
         });
     assert_eq!(names(folder.path()).len(), 3);
     load(&lz4, None, &tiny(), None);
@@ -151,7 +151,7 @@ fn a_bad_pair_or_an_archive_that_is_there_leaves_nothing() {
     let error =
         merge(&full, &incremental, to.path(), &write, &cores(2), &progress).expect_err("there");
     assert!(matches!(error, Error::Disk(icecore_disk::Error::Exists { .. })), "{error}");
-    assert_eq!(names(to.path()), [name(&made.path).to_string_lossy()]);
+    assert_eq!(names(to.path()), [name(&made.made.path).to_string_lossy()]);
 }
 
 #[test]
@@ -180,9 +180,9 @@ fn a_merge_is_the_full_archive_that_the_reference_client_made_at_that_slot() {
         let (write, progress) = (WriteOptions::default(), Progress::default());
         let made = merge(&full, &incremental, folder.path(), &write, &cores(2), &progress);
         let made = made.expect("a sound pair");
-        assert_eq!(made.path.file_name(), theirs.file_name());
-        assert!(accounts(&made.path, None) == accounts(&theirs, None));
-        let [ours, theirs] = [&made.path, &theirs].map(|path| manifest(path, made.slot));
+        assert_eq!(made.made.path.file_name(), theirs.file_name());
+        assert!(accounts(&made.made.path, None) == accounts(&theirs, None));
+        let [ours, theirs] = [&made.made.path, &theirs].map(|path| manifest(path, made.made.slot));
         assert_eq!(ours.bank.hashes, theirs.bank.hashes);
         let scalars = icecore_archive::manifest::BankScalars {
             epoch: ours.bank.scalars.epoch,
@@ -190,6 +190,6 @@ fn a_merge_is_the_full_archive_that_the_reference_client_made_at_that_slot() {
         };
         assert_eq!(ours.bank.scalars, scalars);
         assert_eq!(ours.extra.accounts_lt_hash, theirs.extra.accounts_lt_hash);
-        load(&made.path, None, &set, None);
+        load(&made.made.path, None, &set, None);
     }
 }

@@ -47,17 +47,17 @@ fn a_minimized_archive_keeps_what_is_named_and_what_a_start_needs_and_loads() {
                     || pubkey == wallet_of(&named)
             })
             .collect();
-        let found: Vec<_> = accounts(&made.path, None).into_iter().collect();
+        let found: Vec<_> = accounts(&made.made.path, None).into_iter().collect();
         assert!(found == kept, "{} of {} accounts", found.len(), kept.len());
         let lamports: u64 = kept.iter().map(|(_, (_, account))| account.lamports).sum();
         assert_eq!((made.capitalization, made.num_accounts), (lamports, kept.len() as u64));
-        let bank = manifest(&made.path, made.slot).bank;
+        let bank = manifest(&made.made.path, made.made.slot).bank;
         assert_eq!(bank.scalars.capitalization, lamports);
         assert_eq!(bank.hashes.hash, made.bank_hash);
         assert_ne!(made.bank_hash, made.bank_hash_before);
         assert_eq!(names(folder.path()).len(), 1);
-        verify_strictly(&made.path, None, &set);
-        loaded(&made.path, None, &set, &[]);
+        verify_strictly(&made.made.path, None, &set);
+        loaded(&made.made.path, None, &set, &[]);
     }
 }
 
@@ -72,7 +72,7 @@ fn a_minimization_gives_the_same_bytes_for_any_number_of_threads() {
     let bytes = [1, 2, 5].map(|threads| {
         let folder = folder();
         let made = minimized(&tiny(), true, &named, folder.path(), &cores(threads));
-        fs::read(made.path).expect("just written")
+        fs::read(made.made.path).expect("just written")
     });
     assert!(bytes[0] == bytes[1] && bytes[1] == bytes[2]);
 }

@@ -35,12 +35,12 @@ fn a_recompressed_archive_has_the_same_tar_stream_and_loads_in_the_reference_cli
         let [full, incremental] = [&full, &incremental].map(|archive| {
             let made = repacked(archive, folder.path(), &write, &cores(2));
             let tar = unpacked(archive);
-            assert_eq!(unpacked(&made.path), tar);
+            assert_eq!(unpacked(&made.made.path), tar);
             assert_eq!(made.tar_bytes, tar.len() as u64);
             assert_eq!(made.tar_blake3.0, *blake3::hash(&tar).as_bytes());
-            assert_eq!(made.bytes, fs::metadata(&made.path).expect("it is there").len());
-            assert_eq!(made.frames > 1, frame_bytes < FRAME_BYTES_DEFAULT);
-            made.path
+            assert_eq!(made.made.bytes, fs::metadata(&made.made.path).expect("it is there").len());
+            assert_eq!(made.made.frames > 1, frame_bytes < FRAME_BYTES_DEFAULT);
+            made.made.path
         });
         assert_eq!(names(folder.path()).len(), 2, "nothing else is left");
         verify_strictly(&full, Some(&incremental), &tiny());
@@ -54,12 +54,12 @@ fn the_same_bytes_come_of_any_number_of_threads_and_of_any_container() {
     let (full, _) = archives_in(&tiny());
     let write = packed(Packing::Zstd { level: 3 }, 32 << 10);
     let expected = folder();
-    let expected = fs::read(repacked(&full, expected.path(), &write, &cores(1)).path);
+    let expected = fs::read(repacked(&full, expected.path(), &write, &cores(1)).made.path);
     let expected = expected.expect("just written");
     for threads in [2, 5] {
         let other = folder();
         let made = repacked(&full, other.path(), &write, &cores(threads));
-        assert!(fs::read(made.path).expect("just written") == expected, "{threads} threads");
+        assert!(fs::read(made.made.path).expect("just written") == expected, "{threads} threads");
     }
     // Ours as input of ours: many frames, one lz4 frame, plain tar.
     for (packing, frame_bytes) in
@@ -67,8 +67,8 @@ fn the_same_bytes_come_of_any_number_of_threads_and_of_any_container() {
     {
         let (between, last) = (folder(), folder());
         let between = repacked(&full, between.path(), &packed(packing, frame_bytes), &cores(2));
-        let made = repacked(&between.path, last.path(), &write, &cores(2));
-        assert!(fs::read(made.path).expect("just written") == expected, "{packing:?}");
+        let made = repacked(&between.made.path, last.path(), &write, &cores(2));
+        assert!(fs::read(made.made.path).expect("just written") == expected, "{packing:?}");
     }
 }
 
@@ -85,7 +85,7 @@ fn archives_of_every_age_are_packed_anew() {
         let mut made = names(&set)
             .into_iter()
             .filter(|name| name.contains("snapshot-") && name.contains(".tar."))
-            .map(|name| repacked(&set.join(name), folder.path(), &write, &cores(2)).path)
+            .map(|name| repacked(&set.join(name), folder.path(), &write, &cores(2)).made.path)
             .collect::<Vec<_>>();
         made.sort();
         let [incremental, full] = &made[..] else { panic!("a pair: {made:?}") };

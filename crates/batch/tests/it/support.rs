@@ -10,6 +10,7 @@ use std::{
 
 use icecore_archive::{
     manifest::Manifest,
+    status_cache::StatusCache,
     tar::{TarEvent, TarReader},
     writing::frame_encoder::Packing,
 };
@@ -69,7 +70,7 @@ pub(crate) fn cores(cores: usize) -> Options {
 
 /// How an archive is written.
 pub(crate) fn packed(packing: Packing, frame_bytes: u32) -> WriteOptions {
-    WriteOptions { packing, frame_bytes, verify: true }
+    WriteOptions { packing, frame_bytes, ..WriteOptions::default() }
 }
 
 /// The tar stream of an archive.
@@ -151,6 +152,19 @@ pub(crate) fn manifest(archive: &Path, slot: Slot) -> Manifest {
     Manifest::decode(&member(archive, &format!("snapshots/{slot}/{slot}"))).expect("sound").0
 }
 
+/// The status cache of an archive. The reference client writes its maps in an order that changes from
+/// one time to the next; here they are sorted.
+pub(crate) fn status_cache(archive: &Path) -> StatusCache {
+    let content = member(archive, "snapshots/status_cache");
+    let mut cache = StatusCache::decode(&content).expect("sound");
+    cache.slots.sort_by_key(|slot| slot.slot);
+    for blockhashes in cache.slots.iter_mut().map(|slot| &mut slot.blockhashes) {
+        blockhashes.sort_by_key(|results| results.blockhash);
+        blockhashes.iter_mut().for_each(|results| results.entries.sort_by_key(|entry| entry.0));
+    }
+    cache
+}
+
 /// The live accounts of a full archive or a pair, with the slots in which they were written.
 pub(crate) fn accounts(
     full: &Path,
@@ -167,4 +181,59 @@ pub(crate) fn accounts(
     })
     .expect("sound");
     accounts
+}
+
+/// An account, as the truth of the reference client has it: the slot in which it was written, lamports,
+/// owner, whether it is executable, rent epoch, length and BLAKE3 of its data.
+pub(crate) type Row = (Slot, u64, String, bool, Option<u64>, u64, String);
+
+/// Accounts as rows of a truth.
+pub(crate) fn as_rows(accounts: &BTreeMap<Pubkey, (Slot, Account)>) -> BTreeMap<String, Row> {
+    let row = |(pubkey, (slot, account)): (&Pubkey, &(Slot, Account))| {
+        let row = (
+            *slot,
+            account.lamports,
+            account.owner.to_string(),
+            account.executable,
+            Some(account.rent_epoch),
+            account.data.len() as u64,
+            blake3::hash(&account.data).to_hex().to_string(),
+        );
+        (pubkey.to_string(), row)
+    };
+    accounts.iter().map(row).collect()
+}
+
+/// All accounts that a truth names.
+pub(crate) fn rows_in(truth: &serde_json::Value) -> BTreeMap<String, Row> {
+    let text = |row: &serde_json::Value, name: &str| row[name].as_str().expect("text").to_string();
+    let number = |row: &serde_json::Value, name: &str| row[name].as_u64().expect("a number");
+    let row = |row: &serde_json::Value| {
+        let content = (
+            number(row, "slot"),
+            number(row, "lamports"),
+            text(row, "owner"),
+            row["executable"].as_bool().expect("yes or no"),
+            row["rent_epoch"].as_u64(),
+            number(row, "data_len"),
+            text(row, "data_blake3"),
+        );
+        (text(row, "pubkey"), content)
+    };
+    truth["accounts"].as_array().expect("a list").iter().map(row).collect()
+}
+
+/// All accounts as the reference client has them after loading, if this machine has it.
+pub(crate) fn rows(
+    full: &Path,
+    incremental: Option<&Path>,
+    set: &Path,
+) -> Option<BTreeMap<String, Row>> {
+    shared("")?;
+    let folder = folder();
+    let truth = folder.path().join("truth.json");
+    let arguments = ["--truth", truth.to_str().expect("text"), "--rows", "1000000000"];
+    loaded(full, incremental, set, &arguments);
+    let text = fs::read(&truth).ok()?;
+    Some(rows_in(&serde_json::from_slice(&text).expect("JSON")))
 }

@@ -1,25 +1,24 @@
 //! `icecore snapshot merge`: a full and an incremental archive to one full archive.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
-use icecore_batch::{Merged, merge};
-use icecore_types::{Hash, Slot};
+use icecore_batch::{Merged, WriteOptions, merge};
+use icecore_types::Slot;
 use serde::Serialize;
 
 use crate::{
     exit::{Exit, Failure},
+    made::{Lines, State, answer},
     making::{Making, Packed},
     options::CommonOptions,
-    output::Answer,
-    size::human,
 };
 
 #[derive(Debug, Args)]
 #[command(
     after_help = "The pair is verified first, and the new archive before it gets its name. It is \
-the pair's state: each account in a storage of the slot in which it was last written, the bank and \
-the status cache of the incremental archive."
+the pair's state: each account in a storage of the slot in which it was last written (unless packed), \
+the bank and the status cache of the incremental archive."
 )]
 pub(crate) struct Options {
     /// The full archive
@@ -30,6 +29,11 @@ pub(crate) struct Options {
     #[arg(value_name = "INCREMENTAL")]
     incremental: PathBuf,
 
+    /// Put small storages together, up to 8 MiB; the slots in which accounts were last written are
+    /// lost
+    #[arg(long)]
+    pack: bool,
+
     #[command(flatten)]
     making: Making,
 
@@ -38,63 +42,29 @@ pub(crate) struct Options {
 }
 
 #[derive(Serialize)]
-struct Json<'a> {
-    file: &'a Path,
-    slot: Slot,
+struct Json {
     merged_base_slot: Slot,
-    snapshot_hash: Hash,
-    bank_hash: Hash,
-    capitalization: u64,
-    num_accounts: u64,
-    bytes: u64,
-    frames: u64,
-    verified: bool,
-    seconds: f64,
+    #[serde(flatten)]
+    state: State,
 }
 
 pub(crate) fn run(common: &CommonOptions, options: &Options) -> Result<Exit, Failure> {
     let write = options.packed.write_options(&options.making)?;
+    let write = WriteOptions { pack: options.pack, ..write };
     let watch = common.watch_scan(false)?;
-    let made = merge(
-        &options.full,
-        &options.incremental,
-        &options.making.folder,
-        &write,
-        &common.scan(),
-        &watch.progress,
-    )?;
+    let (scan, folder) = (common.scan(), &options.making.folder);
+    let merged =
+        merge(&options.full, &options.incremental, folder, &write, &scan, &watch.progress)?;
     let seconds = watch.seconds();
     watch.finish()?;
-    let mut answer = Answer::new(common.output);
-    if answer.is_display() {
-        display(&made, seconds, &mut answer)?;
-    } else {
-        answer.object(&Json {
-            file: &made.path,
-            slot: made.slot,
-            merged_base_slot: made.base_slot,
-            snapshot_hash: made.snapshot_hash,
-            bank_hash: made.bank_hash,
-            capitalization: made.capitalization,
-            num_accounts: made.num_accounts,
-            bytes: made.bytes,
-            frames: made.frames,
-            verified: made.is_verified,
-            seconds,
-        })?;
-    }
-    answer.finish()?;
-    Ok(Exit::Good)
-}
-
-fn display(made: &Merged, seconds: f64, answer: &mut Answer) -> Result<(), Failure> {
-    answer.line(format!("made {}", made.path.display()))?;
-    answer.line(format!(
-        "slot {} (merged onto {}), {} accounts, capitalization {}, bank hash {}",
-        made.slot, made.base_slot, made.num_accounts, made.capitalization, made.bank_hash,
-    ))?;
-    let verified = if made.is_verified { "verified" } else { "not verified" };
-    let (bytes, frames) = (human(made.bytes), made.frames);
-    answer.line(format!("{bytes} in {frames} frames, {verified}; {seconds:.2} s"))?;
-    Ok(())
+    let Merged { made, base_slot, bank_hash, capitalization, num_accounts } = merged;
+    let content = format!(
+        "slot {} (merged onto {base_slot}), {num_accounts} accounts, capitalization \
+         {capitalization}, bank hash {bank_hash}",
+        made.slot
+    );
+    let state = State { bank_hash, capitalization, num_accounts };
+    let more = Json { merged_base_slot: base_slot, state };
+    let lines = Lines { content: vec![content], verified: "verified", last: None };
+    answer(common, &made, seconds, more, lines)
 }

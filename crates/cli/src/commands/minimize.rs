@@ -1,18 +1,17 @@
 //! `icecore snapshot minimize`: a full archive with few accounts.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
-use icecore_batch::{Minimized, Named, minimize};
-use icecore_types::{Hash, Pubkey, Slot};
+use icecore_batch::{Minimized, Named, WriteOptions, minimize};
+use icecore_types::{Hash, Pubkey};
 use serde::Serialize;
 
 use crate::{
     exit::{Exit, Failure},
+    made::{Lines, State, answer},
     making::{Making, Packed},
     options::CommonOptions,
-    output::Answer,
-    size::human,
 };
 
 #[derive(Debug, Args)]
@@ -34,6 +33,11 @@ pub(crate) struct Options {
     #[arg(long, value_name = "PROGRAM", num_args = 1..)]
     program_accounts: Vec<Pubkey>,
 
+    /// Put small storages together, up to 8 MiB; the slots in which accounts were last written are
+    /// lost
+    #[arg(long)]
+    pack: bool,
+
     #[command(flatten)]
     making: Making,
 
@@ -42,26 +46,19 @@ pub(crate) struct Options {
 }
 
 #[derive(Serialize)]
-struct Json<'a> {
-    file: &'a Path,
+struct Json {
     /// Always: this is not the cluster's state.
     minimized: bool,
     is_cluster_state: bool,
-    slot: Slot,
-    snapshot_hash: Hash,
-    bank_hash: Hash,
     bank_hash_before: Hash,
-    capitalization: u64,
     capitalization_before: u64,
-    num_accounts: u64,
-    bytes: u64,
-    frames: u64,
-    verified: bool,
-    seconds: f64,
+    #[serde(flatten)]
+    state: State,
 }
 
 pub(crate) fn run(common: &CommonOptions, options: &Options) -> Result<Exit, Failure> {
     let write = options.packed.write_options(&options.making)?;
+    let write = WriteOptions { pack: options.pack, ..write };
     let named = Named {
         accounts: options.account.iter().copied().collect(),
         programs: options.program_accounts.iter().copied().collect(),
@@ -73,45 +70,26 @@ pub(crate) fn run(common: &CommonOptions, options: &Options) -> Result<Exit, Fai
     };
     let watch = common.watch_scan(false)?;
     let (scan, folder) = (common.scan(), &options.making.folder);
-    let made = minimize((full, incremental), &named, folder, &write, &scan, &watch.progress)?;
+    let minimized = minimize((full, incremental), &named, folder, &write, &scan, &watch.progress)?;
     let seconds = watch.seconds();
     watch.finish()?;
-    let mut answer = Answer::new(common.output);
-    if answer.is_display() {
-        display(&made, seconds, &mut answer)?;
-    } else {
-        answer.object(&Json {
-            file: &made.path,
-            minimized: true,
-            is_cluster_state: false,
-            slot: made.slot,
-            snapshot_hash: made.snapshot_hash,
-            bank_hash: made.bank_hash,
-            bank_hash_before: made.bank_hash_before,
-            capitalization: made.capitalization,
-            capitalization_before: made.capitalization_before,
-            num_accounts: made.num_accounts,
-            bytes: made.bytes,
-            frames: made.frames,
-            verified: made.is_verified,
-            seconds,
-        })?;
-    }
-    answer.finish()?;
-    Ok(Exit::Good)
-}
-
-fn display(made: &Minimized, seconds: f64, answer: &mut Answer) -> Result<(), Failure> {
-    answer.line(format!("made {}", made.path.display()))?;
-    answer.line(format!(
-        "slot {}, {} accounts, capitalization {} of {}",
-        made.slot, made.num_accounts, made.capitalization, made.capitalization_before,
-    ))?;
-    let (now, before) = (made.bank_hash, made.bank_hash_before);
-    answer.line(format!("bank hash {now}, before {before}"))?;
-    let verified = if made.is_verified { "verified" } else { "not verified" };
-    let (bytes, frames) = (human(made.bytes), made.frames);
-    answer.line(format!("{bytes} in {frames} frames, {verified}; {seconds:.2} s"))?;
-    answer.line("minimized: this is not the cluster's state")?;
-    Ok(())
+    let Minimized { made, bank_hash, bank_hash_before, .. } = minimized;
+    let Minimized { capitalization, capitalization_before, num_accounts, .. } = minimized;
+    let content = vec![
+        format!(
+            "slot {}, {num_accounts} accounts, capitalization {capitalization} of \
+             {capitalization_before}",
+            made.slot
+        ),
+        format!("bank hash {bank_hash}, before {bank_hash_before}"),
+    ];
+    let more = Json {
+        minimized: true,
+        is_cluster_state: false,
+        bank_hash_before,
+        capitalization_before,
+        state: State { bank_hash, capitalization, num_accounts },
+    };
+    let last = Some("minimized: this is not the cluster's state");
+    answer(common, &made, seconds, more, Lines { content, verified: "verified", last })
 }

@@ -3,7 +3,7 @@
 use crate::pass::batch::Place;
 
 /// A value that goes to a scratch file and back.
-pub(crate) trait Item: Copy + Ord + Send + Sync + 'static {
+pub trait Item: Copy + Ord + Send + Sync + 'static {
     /// Bytes of an item in a file.
     const BYTES: usize;
 

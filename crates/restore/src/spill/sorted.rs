@@ -50,7 +50,7 @@ impl<T> Clone for Part<T> {
 
 /// A sorted list.
 #[derive(Debug)]
-pub(crate) struct Sorted<T> {
+pub struct Sorted<T> {
     parts: Vec<Part<T>>,
 }
 
@@ -74,7 +74,10 @@ impl<T: Item> Sorted<T> {
 
     /// One list of several, without copying those in memory. Runs are merged until a reader of
     /// `bytes_max` can read them all at once; that takes `bytes_max` itself, and `file`.
-    pub(crate) fn merged(
+    ///
+    /// # Errors
+    /// When the scratch folder refuses.
+    pub fn merged(
         lists: impl IntoIterator<Item = Self>,
         file: &Arc<SpillFile>,
         bytes_max: usize,
@@ -96,17 +99,21 @@ impl<T: Item> Sorted<T> {
     }
 
     /// Items.
-    pub(crate) fn len(&self) -> u64 {
+    pub fn len(&self) -> u64 {
         self.parts.iter().map(Part::len).sum()
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
     /// Reads from the first item on; buffers for runs take `bytes_max` together. A list that was
     /// merged for a smaller bound than the reader's, or for the same, never takes more.
-    pub(crate) fn reader(&self, bytes_max: usize) -> Result<SortedReader<T>, SpillError> {
+    ///
+    /// # Errors
+    /// When the scratch folder refuses.
+    pub fn reader(&self, bytes_max: usize) -> Result<SortedReader<T>, SpillError> {
         let runs = self.parts.iter().filter(|part| matches!(part, Part::File(..))).count();
         let buffer_bytes = (bytes_max / runs.max(1)).min(BUFFER_BYTES_MAX);
         let mut reader = SortedReader { sources: Vec::new(), heads: BinaryHeap::new() };
@@ -167,7 +174,7 @@ impl<T: Item> Source<T> {
 
 /// Gives the items of a [`Sorted`] list in order.
 #[derive(Debug)]
-pub(crate) struct SortedReader<T> {
+pub struct SortedReader<T> {
     sources: Vec<Source<T>>,
     /// The next item of each source that has one, and the source.
     heads: BinaryHeap<Reverse<(T, usize)>>,
@@ -180,7 +187,11 @@ impl<T: Item> SortedReader<T> {
     }
 
     /// The next item.
-    pub(crate) fn next(&mut self) -> Result<Option<T>, SpillError> {
+    ///
+    /// # Errors
+    /// When the scratch folder refuses.
+    #[expect(clippy::should_implement_trait, reason = "errors come before items")]
+    pub fn next(&mut self) -> Result<Option<T>, SpillError> {
         let Some(mut head) = self.heads.peek_mut() else {
             return Ok(None);
         };

@@ -23,7 +23,7 @@ use super::{
 const GATHERING_BYTES_MAX: usize = 256 << 20;
 
 /// Sorts within a bound of memory.
-pub(crate) struct Sorter<T> {
+pub struct Sorter<T> {
     bytes_max: usize,
     file: Arc<SpillFile>,
     items: Vec<T>,
@@ -35,13 +35,17 @@ pub(crate) struct Sorter<T> {
 
 impl<T: Item> Sorter<T> {
     /// Takes up to `bytes_max` of memory (at least two items), from the first item on.
-    pub(crate) fn new(bytes_max: usize, file: Arc<SpillFile>) -> Self {
+    pub fn new(bytes_max: usize, file: Arc<SpillFile>) -> Self {
         let gathering = (bytes_max - write_buffer_bytes(bytes_max)).min(GATHERING_BYTES_MAX);
         let items_max = (gathering / size_of::<T>()).max(2);
         Self { bytes_max, file, items: Vec::new(), items_max, held: None, runs: Vec::new() }
     }
 
-    pub(crate) fn push(&mut self, item: T) -> Result<(), SpillError> {
+    /// Takes an item.
+    ///
+    /// # Errors
+    /// When the scratch folder refuses.
+    pub fn push(&mut self, item: T) -> Result<(), SpillError> {
         if self.items.len() == self.items.capacity() {
             self.make_room()?;
         }
@@ -98,7 +102,10 @@ impl<T: Item> Sorter<T> {
     }
 
     /// The items in order.
-    pub(crate) fn finish(mut self) -> Result<Sorted<T>, SpillError> {
+    ///
+    /// # Errors
+    /// When the scratch folder refuses.
+    pub fn finish(mut self) -> Result<Sorted<T>, SpillError> {
         if self.has_spilled() {
             if !self.items.is_empty() {
                 self.spill()?;

@@ -1,0 +1,72 @@
+//! The slots of a store of which archives can be made.
+
+use std::{fmt, ops::ControlFlow};
+
+use icecore_store::{Store, View};
+use icecore_types::Slot;
+
+use crate::Error;
+
+/// Slots that are listed one by one, at most.
+pub const NEWEST_LISTED_MAX: usize = 16;
+
+/// The final slots of which a store keeps bank and status cache.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct CreatableSlots {
+    /// How many there are.
+    pub count: u64,
+    /// The first of them.
+    pub first: Option<Slot>,
+    /// The newest ones, newest first, [`NEWEST_LISTED_MAX`] at most.
+    pub newest: Vec<Slot>,
+    /// The last one at or before the slot that was asked for.
+    pub before: Option<Slot>,
+    /// The first one after it.
+    pub after: Option<Slot>,
+}
+
+/// Which slots archives can be made of; those nearest to `slot` are named.
+///
+/// # Errors
+/// When the store cannot be read.
+pub fn creatable_slots(store: &Store, slot: Slot) -> Result<CreatableSlots, Error> {
+    let mut slots = CreatableSlots::default();
+    store.for_each_kept_bank(|found| slots.add(found, slot))?;
+    Ok(slots)
+}
+
+impl CreatableSlots {
+    /// Those of a view's store.
+    pub(super) fn of(view: &View, slot: Slot) -> Result<Self, Error> {
+        let mut slots = Self::default();
+        view.for_each_kept_bank(|found| slots.add(found, slot))?;
+        Ok(slots)
+    }
+
+    /// The next older slot.
+    fn add(&mut self, found: Slot, asked: Slot) -> ControlFlow<()> {
+        self.count += 1;
+        self.first = Some(found);
+        if self.newest.len() < NEWEST_LISTED_MAX {
+            self.newest.push(found);
+        }
+        if found > asked {
+            self.after = Some(found);
+        } else if self.before.is_none() {
+            self.before = Some(found);
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+impl fmt::Display for CreatableSlots {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (Some(first), Some(last)) = (self.first, self.newest.first()) else {
+            return formatter.write_str("it keeps them of no slot");
+        };
+        write!(formatter, "it keeps them of {} slots from {first} to {last}", self.count)?;
+        let nearest: Vec<_> =
+            [self.before, self.after].iter().flatten().map(ToString::to_string).collect();
+        write!(formatter, "; the nearest: {}", nearest.join(" and "))
+    }
+}
