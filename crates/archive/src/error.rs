@@ -5,8 +5,8 @@
 
 use crate::{
     container::ContainerKind, lz4_stream::Lz4Fault, manifest::ManifestError, members::MemberError,
-    names::NameError, status_cache::StatusCacheError, storage::StorageFault, tar::TarFault,
-    zstd_frames::ZstdFault,
+    names::NameError, seek_table::SeekTableError, status_cache::StatusCacheError,
+    storage::StorageFault, tar::TarFault, zstd_frames::ZstdFault,
 };
 
 /// Why an archive cannot be read.
@@ -45,6 +45,10 @@ pub enum Error {
         /// What is wrong.
         fault: ZstdFault,
     },
+
+    /// The seek table behind zstd frames is damaged, or another file's.
+    #[error(transparent)]
+    SeekTable(#[from] SeekTableError),
 
     /// An lz4 frame is damaged or asks for more than is given.
     #[error("lz4, offset {offset}: {fault}")]
@@ -113,6 +117,7 @@ impl Error {
             Self::NotAContainer { .. }
             | Self::ContainerEnds { .. }
             | Self::Zstd { .. }
+            | Self::SeekTable(_)
             | Self::Lz4 { .. } => "C2",
             Self::Tar { .. } | Self::TarEnds { .. } | Self::Member(_) => "C3",
             Self::Version { .. } => "C4",

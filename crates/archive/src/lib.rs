@@ -10,7 +10,7 @@
 //! 4. [`manifest`], [`status_cache`], [`storage`]: what the members hold.
 //!
 //! [`writing`] has the same layers from the other side; [`seek_table`] is what lets a reader of a
-//! zstd archive begin anywhere.
+//! zstd archive begin anywhere, [`index`] says where in it each account lies.
 //!
 //! Invariants:
 //! - No I/O, no clocks, no threads. Any chunking of the input gives the same items.
@@ -28,6 +28,7 @@ pub mod choose;
 pub mod container;
 mod error;
 mod gather;
+pub mod index;
 pub mod lz4_stream;
 pub mod manifest;
 pub mod members;

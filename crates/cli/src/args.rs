@@ -78,6 +78,8 @@ pub(crate) enum SnapshotCommand {
     Merge(commands::merge::Options),
     /// Make a full archive with few accounts, for trying things on real state
     Minimize(commands::minimize::Options),
+    /// Make an index beside archives, by which accounts are looked up without reading all of them
+    Index(commands::index::Options),
     /// Take members of an archive out as files
     Extract(commands::extract::Options),
     /// Remove old archives from a folder, as the reference client does

@@ -9,6 +9,7 @@ pub(crate) mod diff;
 pub(crate) mod export;
 pub(crate) mod extract;
 pub(crate) mod history;
+pub(crate) mod index;
 pub(crate) mod ingest;
 pub(crate) mod inspect;
 pub(crate) mod journal;
@@ -46,6 +47,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<Exit, Failure> {
             SnapshotCommand::Recompress(options) => recompress::run(common, &options),
             SnapshotCommand::Merge(options) => merge::run(common, &options),
             SnapshotCommand::Minimize(options) => minimize::run(common, &options),
+            SnapshotCommand::Index(options) => index::run(common, &options),
             SnapshotCommand::Extract(options) => extract::run(common, &options),
             SnapshotCommand::Prune(options) => prune::run(common, &options),
         },

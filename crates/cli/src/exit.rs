@@ -92,7 +92,10 @@ fn restore_exit(error: &Error) -> Exit {
         Error::Name { .. } | Error::Class { .. } | Error::NoArchive { .. } | Error::Hash(_) => {
             Exit::Usage
         }
-        Error::NeedsScratch { .. } | Error::NeedsFull { .. } => Exit::Incomplete,
+        Error::NeedsScratch { .. }
+        | Error::NeedsFull { .. }
+        | Error::NotInFrames { .. }
+        | Error::Index { .. } => Exit::Incomplete,
         Error::Damaged { .. } | Error::Bad { .. } => Exit::Bad,
         Error::Store(error) => store_exit(error),
         Error::Interrupted => Exit::Interrupted,

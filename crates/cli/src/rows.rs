@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use clap::ValueEnum;
 use icecore_programs::{Parsed, parse};
-use icecore_restore::LiveAccount;
+use icecore_restore::{IndexedAccount, LiveAccount};
 use icecore_types::{AccountRef, Pubkey, Slot};
 use serde::Serialize;
 
@@ -22,6 +22,12 @@ pub(crate) struct Live<'a> {
 impl<'a> From<LiveAccount<'a>> for Live<'a> {
     fn from(live: LiveAccount<'a>) -> Self {
         Self { account: live.account, slot: live.slot, at_slot: None }
+    }
+}
+
+impl<'a> From<IndexedAccount<'a>> for Live<'a> {
+    fn from(found: IndexedAccount<'a>) -> Self {
+        Self { account: found.account, slot: found.slot, at_slot: None }
     }
 }
 

@@ -1,9 +1,15 @@
-//! Live accounts for commands: archives opened and judged, or a store opened; rows visited, failures
-//! carried out of where they are visited.
+//! Live accounts for commands: archives opened and judged, or read through their indexes, or a store
+//! opened; rows visited, failures carried out of where they are visited.
+//!
+//! Who asks for addresses or owners only is answered through indexes where there are some that fit
+//! and were made when the verdict was good; which way was taken is told on stderr.
 
 use std::ops::ControlFlow;
 
-use icecore_restore::{Answer, Error, LiveAccounts, live_accounts};
+use icecore_restore::{
+    Answer, Error, IndexUse, IndexedAccount, IndexedArchives, LiveAccounts, live_accounts,
+};
+use icecore_types::Pubkey;
 
 use crate::{
     exit::Failure,
@@ -12,6 +18,7 @@ use crate::{
     progress::Watch,
     reading::Reading,
     rows::Live,
+    size::human,
     source::{Source, SourceOptions, pair_of},
 };
 
@@ -19,6 +26,8 @@ use crate::{
 pub(crate) enum Scan {
     /// Archives.
     Archives(Box<Archives>),
+    /// Archives, through their indexes.
+    Indexed(Box<Indexed>),
     /// A store.
     Store(Box<Reading>),
 }
@@ -29,15 +38,31 @@ pub(crate) struct Archives {
     watch: Watch,
 }
 
+/// Archives with indexes.
+pub(crate) struct Indexed {
+    archives: IndexedArchives,
+    watch: Watch,
+}
+
+/// What will be asked of a scan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Asked {
+    /// Accounts by their addresses or owners.
+    Some,
+    /// All accounts.
+    All,
+}
+
 impl Scan {
-    /// Verifies the archives, which must have a good verdict unless the user takes any; or opens the
-    /// store. Rows go to stdout while they are found, or not before all have been.
+    /// Verifies the archives, which must have a good verdict unless the user takes any, or opens
+    /// their indexes, or the store; for accounts by their addresses or owners. Rows go to stdout while they are found, or not before all have been.
     pub(crate) fn open(
         common: &CommonOptions,
         source: &SourceOptions,
         rows_to_stdout: bool,
     ) -> Result<Self, Failure> {
-        Self::open_for(|| Ok(()), common, source, rows_to_stdout).map(|(scan, ())| scan)
+        let (scan, ()) = Self::open_for(|| Ok(()), common, source, Asked::Some, rows_to_stdout)?;
+        Ok(scan)
     }
 
     /// The same, with something made before the work begins, which must not be left half-made:
@@ -46,11 +71,27 @@ impl Scan {
         make: impl FnOnce() -> Result<T, Failure>,
         common: &CommonOptions,
         source: &SourceOptions,
+        asked: Asked,
         rows_to_stdout: bool,
     ) -> Result<(Self, T), Failure> {
         match source.chosen()? {
             Source::Archives(paths) => {
                 let (pair, options) = (pair_of(paths)?, common.scan());
+                if asked == Asked::Some && !source.no_index {
+                    match IndexedArchives::open(&pair, !source.no_verify, options.clone())? {
+                        IndexUse::Ready(archives) => {
+                            let watch = match rows_to_stdout {
+                                true => common.watch_stream()?,
+                                false => common.watch()?,
+                            };
+                            let made = make()?;
+                            let indexed = Indexed { archives: *archives, watch };
+                            return Ok((Self::Indexed(Box::new(indexed)), made));
+                        }
+                        IndexUse::NotEnough(why) => eprintln!("read whole: {why}"),
+                        IndexUse::None => {}
+                    }
+                }
                 let watch = common.watch_scan(rows_to_stdout)?;
                 let made = make()?;
                 let accounts = match source.no_verify {
@@ -74,26 +115,30 @@ impl Scan {
         filter: &Filter<'_>,
         mut visit: impl FnMut(Live<'_>) -> Result<ControlFlow<()>, Failure> + Send,
     ) -> Result<(), Failure> {
-        let Archives { accounts, watch } = match self {
-            Self::Archives(archives) => &mut **archives,
+        let mut failure = None;
+        let mut each = |live: Live<'_>| {
+            if !filter.matches(&live.account) {
+                return ControlFlow::Continue(());
+            }
+            visit(live).unwrap_or_else(|failed| {
+                failure = Some(failed);
+                ControlFlow::Break(())
+            })
+        };
+        let visited = match self {
+            Self::Archives(archives) => {
+                let Archives { accounts, watch } = &mut **archives;
+                accounts.for_each(&watch.progress, |live| each(live.into()))
+            }
+            Self::Indexed(indexed) => {
+                let Indexed { archives, watch } = &mut **indexed;
+                archives.of_owners(&filter.owners(), &watch.progress, |live| each(live.into()))
+            }
             Self::Store(reading) => {
                 reading.check_kept(&filter.owners())?;
                 return reading.for_each(filter, &mut visit);
             }
         };
-        let mut failure = None;
-        let visited = accounts.for_each(&watch.progress, |live| {
-            if !filter.matches(&live.account) {
-                return ControlFlow::Continue(());
-            }
-            match visit(live.into()) {
-                Ok(flow) => flow,
-                Err(failed) => {
-                    failure = Some(failed);
-                    ControlFlow::Break(())
-                }
-            }
-        });
         match failure {
             Some(failure) => Err(failure),
             None => Ok(visited?),
@@ -104,8 +149,31 @@ impl Scan {
     pub(crate) fn finish(self) -> Result<(), Failure> {
         match self {
             Self::Archives(archives) => archives.watch.finish(),
+            Self::Indexed(indexed) => {
+                indexed.watch.finish()?;
+                let work = indexed.archives.work();
+                let (read, all) = (human(work.archive_bytes), human(work.archive_bytes_of));
+                let (frames, of) = (work.frames, work.frames_of);
+                eprintln!("read through the index: {frames} of {of} frames, {read} of {all}");
+                Ok(())
+            }
             Self::Store(_) => Ok(()),
         }
+    }
+}
+
+impl Indexed {
+    /// Gives those accounts that live to `visit`.
+    pub(crate) fn get_many(
+        &mut self,
+        pubkeys: &[Pubkey],
+        mut visit: impl FnMut(IndexedAccount<'_>) + Send,
+    ) -> Result<(), Failure> {
+        let each = |found: IndexedAccount<'_>| {
+            visit(found);
+            ControlFlow::Continue(())
+        };
+        Ok(self.archives.get_many(pubkeys, &self.watch.progress, each)?)
     }
 }
 

@@ -33,6 +33,10 @@ pub(crate) struct SourceOptions {
     /// Read the archives even if their verdict is bad
     #[arg(long, conflicts_with = "store")]
     pub(crate) no_verify: bool,
+
+    /// Read archives whole although they have indexes
+    #[arg(long, conflicts_with = "store")]
+    pub(crate) no_index: bool,
 }
 
 /// What was chosen.

@@ -94,6 +94,30 @@ pub enum Error {
     /// The store refused.
     #[error(transparent)]
     Store(#[from] icecore_store::Error),
+    /// An archive cannot be indexed as it is packed.
+    #[error(
+        "{archive} {why}: 'snapshot recompress' packs it in frames of which few have to be read for one account"
+    )]
+    NotInFrames {
+        /// The archive.
+        archive: String,
+        /// How it is packed.
+        why: String,
+    },
+    /// The index beside an archive cannot be used.
+    #[error(
+        "{}: {problem}; make it anew with 'snapshot index --force', or remove it",
+        path.display()
+    )]
+    Index {
+        /// The index.
+        path: PathBuf,
+        /// Why not.
+        problem: String,
+    },
+    /// What was to be made cannot be written; the error says where it stopped.
+    #[error("nothing was made: {0}")]
+    Write(#[from] std::io::Error),
     /// The caller asked to stop.
     #[error("interrupted")]
     Interrupted,

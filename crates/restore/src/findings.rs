@@ -138,6 +138,12 @@ impl Findings {
         self.found.get(&check).is_some_and(|found| !found.fails.is_empty())
     }
 
+    /// The first check that failed, in words.
+    pub(crate) fn first_failure(&self) -> Option<String> {
+        let (check, found) = self.found.iter().find(|(_, found)| !found.fails.is_empty())?;
+        Some(format!("{check} {}: {}", check.title(), found.fails.text()))
+    }
+
     pub(crate) fn take(&mut self, check: CheckId) -> Found {
         self.found.remove(&check).unwrap_or_default()
     }

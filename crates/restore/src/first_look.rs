@@ -140,7 +140,8 @@ impl FirstLook {
         if !self.storage_names.insert((slot, id)) {
             self.twice(&member.path);
         }
-        let head = StorageHead { slot, id, bytes: member.size };
+        let (bytes, tar_offset) = (member.size, member.data_offset);
+        let head = StorageHead { slot, id, bytes, tar_offset };
         self.facts.storages.push(head);
         // Clients before the lattice hash made storages longer than their records; their
         // manifest's list says where the records end. Of a manifest that comes after its storages

@@ -5,6 +5,8 @@
 //!   [`Preflight`] says before what that will need.
 //! - [`LiveAccounts`] gives the newest version of every live account, for exports and epoch jobs;
 //!   [`tallied_accounts`] says how much of each storage that is, too.
+//! - [`index_archives`] makes an index beside archives, and [`IndexedArchives`] look accounts up
+//!   through it, reading few frames.
 //! - [`Stats`] and [`diff`] say what the live accounts are, and which differ between two states.
 //! - [`Sorter`] sorts lists that are longer than memory.
 //! - [`read_archive`], [`read_unpacked`] and [`read_frames`] look into one archive without judging it.
@@ -20,6 +22,7 @@
 //! What it does *not* do: write archives, print.
 
 mod account_facts;
+mod archive_index;
 mod capture;
 mod check_id;
 mod checks;
@@ -54,6 +57,9 @@ mod totals;
 mod verdict;
 mod verify;
 
+pub use archive_index::{
+    IndexUse, IndexedAccount, IndexedArchives, LookupWork, MadeIndex, index_archives, index_path,
+};
 pub use check_id::CheckId;
 pub use damage::Damage;
 pub use diff::{AccountDiff, AccountState, BankDifference, Change, Diff, StateSummary, diff};

@@ -67,6 +67,11 @@ impl MemoryPlan {
         self.bytes_max / SHARES * sixteenths
     }
 
+    /// The limit.
+    pub(crate) fn bytes_max(&self) -> usize {
+        self.bytes_max
+    }
+
     /// Threads that settle.
     pub(crate) fn threads(&self) -> usize {
         self.threads

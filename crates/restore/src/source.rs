@@ -79,6 +79,14 @@ impl Source {
         &self.label
     }
 
+    /// Where the file lies, `None` for standard input.
+    pub(crate) fn path(&self) -> Option<&Path> {
+        match &self.medium {
+            Medium::File { path, .. } => Some(path),
+            Medium::Standard { .. } => None,
+        }
+    }
+
     /// Compressed bytes, `None` for standard input.
     pub fn bytes(&self) -> Option<u64> {
         match &self.medium {

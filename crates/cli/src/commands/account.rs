@@ -132,6 +132,14 @@ fn find(
         let at_slot = Some(reading.slot());
         return Ok(Answers { found, at_slot, is_whole: reading.is_whole() });
     }
+    if let Scan::Indexed(indexed) = &mut scan {
+        indexed.get_many(asked, |live| {
+            let (pubkey, account) = live.account.to_owned();
+            found.insert(pubkey, Found { account, slot: live.slot });
+        })?;
+        scan.finish()?;
+        return Ok(Answers { found, at_slot: None, is_whole: true });
+    }
     let wanted: HashSet<&Pubkey> = asked.iter().collect();
     let any = DataFilters::default();
     scan.for_each(&Filter::new(&[], &any), |live| {

@@ -18,7 +18,7 @@ use crate::{
     options::{CommonOptions, Format},
     output::Answer,
     rows::{AccountFile, AccountRow, CSV_HEADER, Encoding, Live, write_csv},
-    scan::Scan,
+    scan::{Asked, Scan},
     size::human,
     source::SourceOptions,
 };
@@ -67,7 +67,9 @@ pub(crate) fn run(common: &CommonOptions, options: &Options) -> Result<Exit, Fai
         return Err(Failure::Usage("account-dir makes a folder: name it with -o".into()));
     }
     let target = || Target::create(out, options.format);
-    let (mut scan, mut target) = Scan::open_for(target, common, &options.source, out.is_none())?;
+    let asked = if options.program_accounts.is_empty() { Asked::All } else { Asked::Some };
+    let (mut scan, mut target) =
+        Scan::open_for(target, common, &options.source, asked, out.is_none())?;
 
     let filter = Filter::new(&options.program_accounts, &options.filters);
     let (mut rows, mut bytes) = (0u64, 0u64);

@@ -162,11 +162,16 @@ fn collect(common: &CommonOptions, options: &Options) -> Result<Collected, Failu
     let mut scan = Scan::open(common, &options.source, false)?;
     let mut collected = Collected { mint: None, holders: Vec::new(), at_slot: None };
     let mut data = DataFilters::default();
-    let filter = match &scan {
+    let programs = [programs::TOKEN, programs::TOKEN_2022];
+    let filter = match &mut scan {
         Scan::Archives(_) => Filter::new(&[], &data),
+        Scan::Indexed(indexed) => {
+            let mint = &mut collected.mint;
+            indexed.get_many(&[options.mint], |live| *mint = Some(mint_account(&live.account)))?;
+            Filter::new(&programs, &data)
+        }
         // A store finds them by their owners; only the mint has to be asked for.
         Scan::Store(reading) => {
-            let programs = [programs::TOKEN, programs::TOKEN_2022];
             reading.check_kept(&programs)?;
             collected.at_slot = Some(reading.slot());
             let mint = reading.get_many(&[options.mint])?.remove(0);

@@ -1,12 +1,12 @@
 //! Where a pass gets an archive's bytes: a file read at the speed of the disk, or standard input
-//! with, perhaps, a copy of it kept for a second look.
+//! with, perhaps, a copy of it kept for a second look; or parts of a file.
 //!
 //! Everything is opened before the tiles are closed in; [`policy`](Feed::policy) says what the
 //! reading tile needs of the kernel after that.
 
-use std::{sync::Arc, time::Duration};
+use std::{ops::Range, sync::Arc, time::Duration};
 
-use icecore_disk::{Scratch, SequentialReader, StandardInput};
+use icecore_disk::{File, Scratch, SequentialReader, StandardInput};
 use icecore_tile::Policy;
 
 use crate::Error;
@@ -45,6 +45,14 @@ pub(crate) enum Feed {
     },
     /// What was kept of standard input.
     Kept { scratch: Arc<Scratch>, offset: u64 },
+    /// Parts of a file, as if nothing lay between them.
+    Parts {
+        file: Arc<File>,
+        parts: Vec<Range<u64>>,
+        /// The part at hand, and how much of it was read.
+        part: usize,
+        read: u64,
+    },
 }
 
 impl Feed {
@@ -60,6 +68,7 @@ impl Feed {
                 return Err(Error::NeedsScratch { reason: reason.to_string() });
             }
             Self::Kept { offset, .. } => *offset = 0,
+            Self::Parts { part, read, .. } => (*part, *read) = (0, 0),
         }
         Ok(())
     }
@@ -93,6 +102,18 @@ impl Feed {
                 *offset += count as u64;
                 count
             }
+            Self::Parts { file, parts, part, read } => loop {
+                let Some(range) = parts.get(*part) else { break 0 };
+                let left = (range.end - range.start) - *read;
+                if left == 0 {
+                    (*part, *read) = (*part + 1, 0);
+                    continue;
+                }
+                let count = usize::try_from(left).map_or(space.len(), |left| left.min(space.len()));
+                let count = file.read_at(range.start + *read, &mut space[..count])?;
+                *read += count as u64;
+                break count;
+            },
         };
         Ok(if count == 0 { Filled::End } else { Filled::Bytes(count) })
     }
@@ -118,6 +139,7 @@ impl Feed {
                 }
             }
             Self::Kept { scratch, .. } => Policy::none().read_at(scratch.raw_fd()),
+            Self::Parts { file, .. } => Policy::none().read_at(file.raw_fd()),
         }
     }
 
@@ -127,6 +149,7 @@ impl Feed {
             Self::File { reader, .. } => reader.method_used().to_string(),
             Self::Standard { .. } => "standard input".to_string(),
             Self::Kept { .. } => "positioned reads of scratch".to_string(),
+            Self::Parts { .. } => "positioned reads of parts".to_string(),
         }
     }
 }

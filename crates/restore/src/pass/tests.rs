@@ -39,7 +39,8 @@ impl Visitor for AllRecords {
     fn member(&mut self, member: &TarMember, kind: &MemberKind) -> Wanted {
         match *kind {
             MemberKind::Storage { slot, id } => {
-                let head = StorageHead { slot, id, bytes: member.size };
+                let (bytes, tar_offset) = (member.size, member.data_offset);
+                let head = StorageHead { slot, id, bytes, tar_offset };
                 Wanted::Records { head, listed: None }
             }
             _ => Wanted::Nothing,

@@ -28,6 +28,8 @@ pub struct StorageHead {
     pub id: u64,
     /// Bytes of the member.
     pub bytes: u64,
+    /// Where its content begins in the tar stream.
+    pub tar_offset: u64,
 }
 
 /// What a pass does with what is no account record.
@@ -177,6 +179,11 @@ impl<V: Visitor> ArchiveWalk<V> {
             borders: Borders::default(),
             selection,
         }
+    }
+
+    /// Bytes kept of a record that was begun.
+    pub(crate) fn begun_bytes(&self) -> usize {
+        self.content.begun_bytes()
     }
 
     /// Notes where the walk stands, or goes to where the first look stood at this frame.

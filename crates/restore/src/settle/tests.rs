@@ -43,7 +43,7 @@ fn bins(entries: &[Entry], tiles: usize, bytes_max: usize, space: &SpillSpace) -
 }
 
 fn heads(slots: &[Slot]) -> Vec<StorageHead> {
-    slots.iter().map(|slot| StorageHead { slot: *slot, id: 0, bytes: 0 }).collect()
+    slots.iter().map(|slot| StorageHead { slot: *slot, id: 0, bytes: 0, tar_offset: 0 }).collect()
 }
 
 fn read_all<T: Item>(list: &Sorted<T>) -> Vec<T> {

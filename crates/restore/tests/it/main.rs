@@ -5,6 +5,7 @@
 //! (`ICECORE_SEED`), one bit of each byte; `ICECORE_EXHAUSTIVE=8` flips all eight. Both are meant
 //! for `--release`, `--nocapture` shows what came through and why it may.
 
+mod archive_index;
 mod case;
 mod checks;
 mod damage;
