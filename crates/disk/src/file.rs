@@ -2,7 +2,11 @@
 
 use std::{
     fs, io,
-    os::unix::fs::FileExt,
+    num::NonZeroU64,
+    os::{
+        fd::{AsRawFd, RawFd},
+        unix::fs::FileExt,
+    },
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -49,9 +53,20 @@ impl File {
         let _ = fadvise(&self.file, 0, None, Advice::Random);
     }
 
+    /// Says that these bytes will be read soon: they are fetched while other things are done.
+    pub fn expect_read(&self, offset: u64, bytes: u64) {
+        // A hint as well.
+        let _ = fadvise(&self.file, offset, NonZeroU64::new(bytes), Advice::WillNeed);
+    }
+
     /// The path it was opened by.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The descriptor, for a sandbox that lets a thread read it.
+    pub fn raw_fd(&self) -> RawFd {
+        self.file.as_raw_fd()
     }
 
     /// Its size in bytes when it was opened.

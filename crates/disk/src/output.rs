@@ -1,8 +1,12 @@
 //! Writing a file so that it is whole or not there.
 //!
-//! 1. It is created under a temporary name in the folder of its final one.
+//! 1. It is created under a temporary name in the folder of its final one, which tells whose it is.
+//!    What a process left there that was killed while it wrote the same file goes.
 //! 2. It is written from front to back.
 //! 3. `publish` syncs it, renames it and syncs the folder.
+//!
+//! Invariant: whatever stops the machine, under the final name there is nothing, what was there
+//! before, or all of it.
 //!
 //! Dropped before that, the temporary file is removed.
 
@@ -10,13 +14,15 @@ use std::{
     fs,
     io::{self, Write},
     path::{Path, PathBuf},
-    process,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
-use crate::Error;
+use crate::{Disk, DiskFile, Error, ProcessIdentity, RealDisk};
 
 /// Whether a file of the same name gives way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,7 +36,8 @@ pub enum Publish {
 /// A file being written.
 #[derive(Debug)]
 pub struct Output {
-    file: fs::File,
+    disk: Arc<dyn Disk>,
+    file: Arc<dyn DiskFile>,
     temporary: Option<PathBuf>,
     path: PathBuf,
     bytes: u64,
@@ -39,23 +46,30 @@ pub struct Output {
 /// Tells temporary files of one process apart.
 static SERIAL: AtomicU64 = AtomicU64::new(0);
 
+/// What temporary names end with.
+const TEMPORARY: &str = ".tmp";
+
 impl Output {
     /// Creates the temporary file beside `path`.
     pub fn create(path: impl AsRef<Path>) -> Result<Self, Error> {
+        Self::create_on(Arc::new(RealDisk), path)
+    }
+
+    /// The same on a machine that may be simulated.
+    pub fn create_on(disk: Arc<dyn Disk>, path: impl AsRef<Path>) -> Result<Self, Error> {
         let path = path.as_ref().to_path_buf();
         let Some(name) = path.file_name() else {
             let source = io::Error::new(io::ErrorKind::InvalidInput, "not a file name");
             return Err(Error::new(path, "create", source));
         };
+        let start = format!(".{}.", name.display());
+        remove_leftovers(&*disk, folder_of(&path), &start);
+        let ProcessIdentity { id, start_time } = disk.process();
         let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
         let temporary =
-            path.with_file_name(format!(".{}.{}-{serial}.tmp", name.display(), process::id()));
-        let file = fs::File::options()
-            .write(true)
-            .create_new(true)
-            .open(&temporary)
-            .map_err(|source| Error::new(&path, "create", source))?;
-        Ok(Self { file, temporary: Some(temporary), path, bytes: 0 })
+            path.with_file_name(format!("{start}{id}-{start_time}-{serial}{TEMPORARY}"));
+        let file = disk.create(&temporary).map_err(|error| named(&path, "create", None, error))?;
+        Ok(Self { disk, file, temporary: Some(temporary), path, bytes: 0 })
     }
 
     /// Where it lies until it is published, for whoever looks at what was written before that.
@@ -65,22 +79,50 @@ impl Output {
 
     /// Syncs and gives the file its name.
     pub fn publish(mut self, publish: Publish) -> Result<(), Error> {
-        self.file.sync_all().map_err(|source| Error::new(&self.path, "sync", source))?;
+        self.file.sync().map_err(|error| named(&self.path, "sync", None, error))?;
         let temporary = self.temporary.take().expect("published once, by value");
-        if let Err(source) = rename(&temporary, &self.path, publish) {
+        if let Err(error) = self.disk.rename(&temporary, &self.path, publish) {
             self.temporary = Some(temporary);
-            let path = self.path.clone();
-            return Err(match source.kind() {
-                io::ErrorKind::AlreadyExists => Error::Exists { path },
-                _ => Error::new(path, "publish", source),
-            });
+            return Err(named(&self.path, "publish", None, error));
         }
-        let folder = match self.path.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent,
-            _ => Path::new("."),
-        };
-        sync_folder(folder)
+        self.disk.sync_folder(folder_of(&self.path))
     }
+}
+
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
+/// The error of a call on the temporary file, by the name that the caller knows.
+fn named(path: &Path, action: &'static str, offset: Option<u64>, error: Error) -> Error {
+    let path = path.to_path_buf();
+    match error {
+        Error::Path { source, .. } => Error::Path { path, action, offset, source },
+        Error::Exists { .. } => Error::Exists { path },
+    }
+}
+
+/// Removes temporary files that begin so and whose process is gone.
+fn remove_leftovers(disk: &dyn Disk, folder: &Path, start: &str) {
+    // Whoever cannot list the folder may still write there.
+    for entry in disk.list(folder).unwrap_or_default() {
+        let owner = entry.name.strip_prefix(start).and_then(owner_of);
+        if owner.is_some_and(|owner| !disk.is_alive(owner)) {
+            // What stays has a telling name, and is in nobody's way.
+            let _ = disk.remove(&folder.join(&entry.name));
+        }
+    }
+}
+
+/// Whose a temporary file is, by the rest of its name.
+fn owner_of(rest: &str) -> Option<ProcessIdentity> {
+    let (id, rest) = rest.strip_suffix(TEMPORARY)?.split_once('-')?;
+    let (start_time, serial) = rest.split_once('-')?;
+    serial.parse::<u64>().ok()?;
+    Some(ProcessIdentity { id: id.parse().ok()?, start_time: start_time.parse().ok()? })
 }
 
 /// Gives a file or folder another name, at once.
@@ -102,15 +144,15 @@ pub(crate) fn sync_folder(folder: &Path) -> Result<(), Error> {
 
 impl Write for Output {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let count = self.file.write(bytes).map_err(|error| {
-            let at = Error::at(&self.path, "write", self.bytes, error);
+        self.file.write_at(self.bytes, bytes).map_err(|error| {
+            let at = named(&self.path, "write", Some(self.bytes), error);
             match &at {
                 Error::Path { source, .. } => io::Error::new(source.kind(), at),
-                Error::Exists { .. } => unreachable!("made just above"),
+                Error::Exists { .. } => unreachable!("writing makes no file"),
             }
         })?;
-        self.bytes += count as u64;
-        Ok(count)
+        self.bytes += bytes.len() as u64;
+        Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -122,7 +164,7 @@ impl Drop for Output {
     fn drop(&mut self) {
         if let Some(temporary) = self.temporary.take() {
             // The error that led here is what the caller hears of; a leftover has a telling name.
-            let _ = fs::remove_file(temporary);
+            let _ = self.disk.remove(&temporary);
         }
     }
 }
@@ -130,6 +172,7 @@ impl Drop for Output {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::SimulatedDisk;
 
     fn names(folder: &Path) -> Vec<String> {
         crate::list(folder).expect("listed").into_iter().map(|entry| entry.name).collect()
@@ -169,16 +212,103 @@ mod tests {
         }
     }
 
+    /// A simulated machine with a folder.
+    fn machine() -> (SimulatedDisk, PathBuf) {
+        let disk = SimulatedDisk::new(1);
+        let folder = PathBuf::from("/archives");
+        disk.create_folder(&folder).expect("made");
+        disk.sync_folder(Path::new("/")).expect("durable");
+        (disk, folder)
+    }
+
+    /// Writes a file in three pieces and publishes it.
+    fn write_to(disk: &SimulatedDisk, path: &Path, content: u8, how: Publish) -> io::Result<()> {
+        let other = |error: Error| io::Error::other(error);
+        let mut output = Output::create_on(Arc::new(disk.clone()), path).map_err(other)?;
+        for _ in 0..3 {
+            output.write_all(&[content; PIECE_BYTES])?;
+        }
+        output.publish(how).map_err(other)
+    }
+
+    const PIECE_BYTES: usize = 3000;
+
+    /// What is under the name: the byte of which it is made.
+    fn found(disk: &SimulatedDisk, path: &Path) -> Option<u8> {
+        disk.exists(path).then(|| {
+            let content = disk.read_file(path);
+            assert_eq!(content.len(), 3 * PIECE_BYTES, "all of it");
+            assert!(content.iter().all(|byte| *byte == content[0]), "of one writer");
+            content[0]
+        })
+    }
+
     #[test]
-    fn a_full_disk_is_named_with_the_byte_it_stopped_at() {
-        let Ok(file) = fs::File::options().write(true).open("/dev/full") else {
-            return;
-        };
-        let mut output =
-            Output { file, temporary: None, path: PathBuf::from("/dev/full"), bytes: 7 };
-        let error = output.write_all(b"x").expect_err("/dev/full is always full");
-        assert_eq!(error.kind(), io::ErrorKind::StorageFull);
-        assert!(error.to_string().contains("at byte 7"), "{error}");
-        assert!(error.to_string().contains("free space"), "{error}");
+    fn a_crash_at_any_operation_leaves_nothing_the_old_file_or_all_of_the_new_one() {
+        for how in [Publish::New, Publish::Replace] {
+            let (whole, folder) = machine();
+            let path = folder.join("snapshot");
+            let old = (how == Publish::Replace).then_some(1);
+            let before = |disk: &SimulatedDisk| {
+                if let Some(old) = old {
+                    write_to(disk, &path, old, how).expect("nothing is wrong");
+                }
+                disk.operations()
+            };
+            let first = before(&whole);
+            write_to(&whole, &path, 2, how).expect("nothing is wrong");
+            let mut kept = 0;
+            for operation in first..whole.operations() {
+                let (disk, _) = machine();
+                before(&disk);
+                disk.crash_at(operation);
+                write_to(&disk, &path, 2, how).expect_err("it stops");
+                for after in (0..8).map(|seed| disk.power_loss(seed)).chain([disk.kill()]) {
+                    let found = found(&after, &path);
+                    assert!(found == old || found == Some(2), "{operation}: {found:?}");
+                    kept += u32::from(found == old);
+                    if found == old {
+                        // The next one finds the way free, and leaves nothing but what it made.
+                        let next = after.with_process(4242, 7);
+                        after.set_alive(after.process(), false);
+                        write_to(&next, &path, 3, how).expect("the way is free");
+                        assert_eq!(next.file_names(), std::slice::from_ref(&path));
+                    }
+                }
+            }
+            assert!(kept > 0);
+        }
+    }
+
+    #[test]
+    fn a_full_disk_is_named_with_the_byte_it_stopped_at_and_nothing_stays() {
+        for space in 0..3 * PIECE_BYTES as u64 {
+            if space % 500 != 0 {
+                continue;
+            }
+            let (disk, folder) = machine();
+            let path = folder.join("snapshot");
+            disk.set_space(space);
+            let error = write_to(&disk, &path, 1, Publish::New).expect_err("it is full");
+            assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+            let piece = space / PIECE_BYTES as u64 * PIECE_BYTES as u64;
+            let said = error.to_string();
+            assert!(said.contains(&format!("snapshot: cannot write at byte {piece}:")), "{said}");
+            assert!(said.contains("free space"), "{said}");
+            assert_eq!(disk.file_names(), Vec::<PathBuf>::new());
+        }
+    }
+
+    #[test]
+    fn what_a_process_that_lives_is_writing_stays() {
+        let (disk, folder) = machine();
+        let path = folder.join("snapshot");
+        let mut first = Output::create_on(Arc::new(disk.clone()), &path).expect("created");
+        let other = disk.with_process(4242, 7);
+        write_to(&other, &path, 2, Publish::New).expect("published");
+        first.write_all(b"still there").expect("written");
+        let error = first.publish(Publish::New).expect_err("taken");
+        assert!(matches!(error, Error::Exists { .. }), "{error}");
+        assert_eq!(disk.file_names(), [path]);
     }
 }

@@ -66,7 +66,10 @@ impl Subject {
         if !view.kept_owners().is_empty() {
             return Err(Error::Filtered);
         }
-        let (own, totals) = view.final_slot(slot)?;
+        let (own, totals) = match view.final_slot(slot) {
+            Err(icecore_store::Error::NotCovered { .. }) => return Err(Error::NotFinal { slot }),
+            found => found?,
+        };
         if own.event != view.slot().event {
             return Err(Error::NotFinal { slot });
         }

@@ -3,3 +3,5 @@
 
 mod full;
 mod incremental;
+mod meanwhile;
+mod refusals;

@@ -66,7 +66,7 @@ pub(crate) fn unpacked(path: &Path) -> Vec<u8> {
 /// A store in a folder of its own.
 pub(crate) struct Fed {
     pub(crate) store: Store,
-    _folder: TempDir,
+    pub(crate) folder: TempDir,
 }
 
 impl Fed {
@@ -74,7 +74,7 @@ impl Fed {
     pub(crate) fn new(create: &CreateOptions, options: icecore_store::Options) -> Self {
         let folder = folder();
         let store = Store::create(folder.path().join("store"), create, options).expect("made");
-        Self { store, _folder: folder }
+        Self { store, folder }
     }
 
     /// With the archive that a feed begins at.

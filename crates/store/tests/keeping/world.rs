@@ -14,7 +14,10 @@ use icecore_store::{
 use icecore_types::{Pubkey, Slot};
 
 use crate::kit::{
-    Accounts, FOLDER, account, closed, key, quiet, reopen, restore, store_on, world::Random,
+    Accounts, FOLDER, account, closed, key,
+    places::{live, written_after},
+    quiet, reopen, restore, store_on,
+    world::Random,
     write_slot,
 };
 
@@ -154,6 +157,39 @@ impl World {
         self.store.history().data_segments().iter().map(|info| info.bytes).sum()
     }
 
+    /// What was written between final slots leads from one state to the other, and is known as far
+    /// back as nothing was restored or dropped.
+    fn check_changes(&self) {
+        let windows = self.store.coverage().windows;
+        let slots: Vec<Slot> = self.finals.keys().copied().collect();
+        for (place, slot) in slots.iter().enumerate() {
+            let Ok(view) = self.store.view(At::Slot(*slot)) else { continue };
+            let mut window =
+                windows.iter().rposition(|window| window.first <= *slot).expect("kept");
+            while window > 0
+                && windows[window].base.is_none()
+                && windows[window - 1].last == windows[window].first
+            {
+                window -= 1;
+            }
+            let near = slots[..place].iter().rev().take(3);
+            for base in near.chain(slots.iter().take(place).step_by(7)) {
+                let changes = written_after(&view, *base).expect("readable");
+                assert_eq!(changes.is_some(), *base >= windows[window].first, "{base} to {slot}");
+                let Some(changes) = changes else { continue };
+                let mut accounts = self.finals[base].clone();
+                for (pubkey, (written, account)) in changes {
+                    assert!((base + 1..=*slot).contains(&written));
+                    match account.lamports {
+                        0 => drop(accounts.remove(&pubkey)),
+                        _ => drop(accounts.insert(pubkey, account)),
+                    }
+                }
+                assert!(accounts == self.finals[slot], "{base} to {slot}");
+            }
+        }
+    }
+
     /// Everything that the store says it keeps is what it was.
     pub(crate) fn check(&self) {
         let coverage = self.store.coverage();
@@ -176,6 +212,7 @@ impl World {
             }
         }
         assert!(answered > 0, "the root is always kept");
+        self.check_changes();
         match self.options.retention {
             Retention::Everything => assert_eq!(answered, self.finals.len()),
             Retention::Slots(slots) => {
@@ -221,6 +258,10 @@ pub(crate) fn all(view: &View) -> Accounts {
 /// Whether a view answers so, whatever it is asked.
 pub(crate) fn assert_view(view: &View, expected: &Accounts) {
     assert!(&all(view) == expected, "slot {}: a scan gives other accounts", view.slot().number);
+    let places = live(view).expect("readable").into_iter();
+    assert!(
+        &places.map(|(pubkey, (_, account))| (pubkey, account)).collect::<Accounts>() == expected
+    );
     for number in 0..KEYS {
         let found = view.get(&key(number)).expect("read").map(|found| found.account);
         assert_eq!(found.as_ref(), expected.get(&key(number)));

@@ -10,6 +10,7 @@ use icecore_types::{Hash, Pubkey, Slot};
 
 use super::{
     model::{Answer, Held, State, contents},
+    places::{self, Written},
     totals,
     world::{KEYS, OWNERS, World, owner, some_key},
 };
@@ -70,6 +71,25 @@ impl HeldView {
             self.check_owner(&owner(number), &some_filter(random, state))?;
         }
         assert_eq!(view.totals()?, totals(&contents(state)), "totals at {at}");
+        self.check_places(at - random.below(20).min(at))
+    }
+
+    /// The same accounts by the places of their records, and what of them is newer than a slot.
+    fn check_places(&self, base: Slot) -> Result<(), Error> {
+        let (view, state) = (&self.view, &*self.state);
+        let at = view.slot().number;
+        let written = |held: &Held| (held.written, held.account.clone());
+        let all: Written = state.iter().map(|(key, held)| (*key, written(held))).collect();
+        assert_eq!(places::live(view)?, all, "places at {at}");
+        if let Some(mut newer) = places::written_after(view, base)? {
+            newer.retain(|_, (_, account)| account.lamports > 0);
+            let expected: Written = state
+                .iter()
+                .filter(|(_, held)| held.slot > base)
+                .map(|(key, held)| (*key, written(held)))
+                .collect();
+            assert_eq!(newer, expected, "written after {base}, at {at}");
+        }
         Ok(())
     }
 

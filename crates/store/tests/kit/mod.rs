@@ -4,6 +4,7 @@
 
 pub(crate) mod checks;
 pub(crate) mod model;
+pub(crate) mod places;
 pub(crate) mod world;
 
 use std::{collections::BTreeMap, sync::Arc};

@@ -1,13 +1,15 @@
 //! Full archives.
 
-use icecore_archive::manifest::BankScalars;
-use icecore_batch::{Extent, Proof};
+use icecore_archive::manifest::{BankScalars, Manifest};
+use icecore_batch::{Extent, Proof, WriteOptions, merge};
+use icecore_restore::Progress;
+use icecore_store::CreateOptions;
 
 use crate::{
     fed::{Fed, FeedSet, unpacked},
     support::{
-        accounts, archives_in, as_rows, folder, manifest, names, rows, rows_in, status_cache,
-        verify_strictly,
+        accounts, archives_in, as_rows, cores, folder, load, manifest, member, names, rows,
+        rows_in, shared, status_cache, tiny, verify_strictly,
     },
 };
 
@@ -60,5 +62,46 @@ fn at_the_end_of_a_feed_it_is_the_archive_that_the_reference_client_made() {
         ours.bank.scalars = BankScalars { epoch, ..ours.bank.scalars };
         assert!(ours == theirs_manifest);
         assert!(status_cache(&made.path) == status_cache(&theirs));
+    }
+}
+
+#[test]
+fn a_restored_pair_becomes_the_archive_that_merging_it_gives() {
+    let sets = [Some(tiny()), shared("small"), shared("old-2.3-lattice")];
+    for set in sets.into_iter().flatten() {
+        let (full, incremental) = archives_in(&set);
+        let incremental = incremental.expect("the set has one");
+        let fed = Fed::new(&CreateOptions::default(), icecore_store::Options::default());
+        fed.restore(&full, Some(&incremental));
+        let slot = fed.store.root_slot().expect("a state").number;
+        let (ours, other) = (folder(), folder());
+        let made = fed.create(slot, Extent::Full, ours.path());
+        let (write, progress) = (WriteOptions::default(), Progress::default());
+        let merged = merge(&full, &incremental, other.path(), &write, &cores(2), &progress);
+        let merged = merged.expect("sound");
+        assert_eq!(made.path.file_name(), merged.made.path.file_name());
+        let numbers = |capitalization, num_accounts| (capitalization, num_accounts);
+        assert_eq!(
+            numbers(made.capitalization, made.num_accounts),
+            numbers(merged.capitalization, merged.num_accounts)
+        );
+        assert!(accounts(&made.path, None) == accounts(&merged.made.path, None));
+        let [created, merged_manifest] =
+            [&made.path, &merged.made.path].map(|path| manifest(path, slot));
+        let sizes = |manifest: &Manifest| -> Vec<_> {
+            let storages = manifest.accounts_db.storages.iter();
+            storages.map(|(slot, storages)| (*slot, storages[0].accounts_current_len)).collect()
+        };
+        assert_eq!(sizes(&created).len(), sizes(&merged_manifest).len());
+        assert_eq!(created.bank, merged_manifest.bank);
+        assert_eq!(created.extra, merged_manifest.extra);
+        for (slot, bytes) in sizes(&created) {
+            let listed = created.accounts_db.storages.iter().find(|(listed, _)| *listed == slot);
+            let id = listed.expect("just listed").1[0].id;
+            let storage = member(&made.path, &format!("accounts/{slot}.{id}"));
+            assert_eq!(storage.len() as u64, bytes, "the list of storages is true");
+        }
+        verify_strictly(&made.path, None, &set);
+        load(&made.path, None, &set, None);
     }
 }

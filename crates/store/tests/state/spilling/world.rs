@@ -14,7 +14,9 @@ use icecore_store::{
 use icecore_types::{Account, Hash, Pubkey, Slot};
 
 use crate::kit::{
-    self, Accounts, FOLDER, account, closed, key, quiet, reopen, restore, store_on, write_slot,
+    self, Accounts, FOLDER, account, closed, key,
+    places::{live, written_after},
+    quiet, reopen, restore, store_on, write_slot,
 };
 
 /// Accounts that are written, and owners that they have.
@@ -241,6 +243,9 @@ impl World {
         for (place, (old, old_slot)) in views.iter().enumerate().step_by(7) {
             let (new, new_slot) = &views[(place * 5 + 3) % views.len()];
             assert_diff(old, new, &old_slot.accounts, &new_slot.accounts);
+            if old_slot.is_final && new_slot.is_final && old_slot.number < new_slot.number {
+                assert_changes(new, old_slot, new_slot);
+            }
         }
         for number in 0..KEYS {
             self.check_history(store, &known, &key(number));
@@ -270,7 +275,23 @@ impl World {
     }
 }
 
+/// What was written between two final slots leads from one state to the other, where that is known.
+fn assert_changes(view: &View, old: &ModelSlot, new: &ModelSlot) {
+    let Some(changes) = written_after(view, old.number).expect("readable") else { return };
+    let mut accounts = old.accounts.clone();
+    for (pubkey, (_, account)) in changes {
+        match account.lamports {
+            0 => drop(accounts.remove(&pubkey)),
+            _ => drop(accounts.insert(pubkey, account)),
+        }
+    }
+    assert!(accounts == new.accounts, "{} to {}", old.number, new.number);
+}
+
 pub(super) fn assert_view(view: &View, expected: &Accounts) {
+    let places = live(view).expect("readable").into_iter();
+    let places = places.map(|(pubkey, (_, account))| (pubkey, account));
+    assert!(&places.collect::<Accounts>() == expected);
     let mut found = Accounts::new();
     view.scan(Bound::Unbounded, Bound::Unbounded, |visited| {
         let (pubkey, account) = visited.account.to_owned();
