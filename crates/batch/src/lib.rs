@@ -26,6 +26,7 @@ mod packer;
 mod plan;
 mod prune;
 mod recompress;
+pub mod service;
 mod state;
 mod tar_packer;
 mod target;

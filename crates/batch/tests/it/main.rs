@@ -9,4 +9,6 @@ mod merge;
 mod minimize;
 mod packing;
 mod recompress;
+mod service;
 mod support;
+mod traps;
