@@ -4,7 +4,7 @@
 //! 1. The archives are verified; bad ones are refused.
 //! 2. Kept are the accounts of [`KEPT_OWNERS`]: sysvars, features, stakes, votes, configuration,
 //!    programs of every loader with their data; and what is named, by address or by owner.
-//! 3. Capitalization, lattice hash and bank hash are computed anew, and so is the name.
+//! 3. Capitalization, bytes of data, lattice hash and bank hash are computed anew, and so is the name.
 //!
 //! What comes out is sound in itself and **not the cluster's state**: no validator voted for its
 //! bank hash. It is for trying transactions on parts of the real state.
@@ -28,7 +28,7 @@ use crate::{
     merge::with_epoch,
     plan::Plan,
     state::FullArchive,
-    target::{Made, check_folder},
+    target::{Made, make_folder},
 };
 
 /// Owners whose accounts are always kept.
@@ -86,7 +86,7 @@ pub fn minimize(
 ) -> Result<Minimized, Error> {
     let pair = Pair::files(full, incremental)?;
     let bank_of = pair.incremental.as_ref().unwrap_or(&pair.full).label().to_string();
-    check_folder(folder)?;
+    make_folder(folder)?;
     let keep = |account: &AccountRef<'_>| {
         KEPT_OWNERS.contains(account.owner)
             || named.accounts.contains(account.pubkey)
@@ -109,7 +109,12 @@ pub fn minimize(
     let edit = ManifestEdit {
         storages: Some(&storages),
         hashes: Some(BankHashes { hash: bank_hash, ..stated.hashes }),
-        scalars: Some(Box::new(BankScalars { capitalization, ..*with_epoch(&stated.scalars) })),
+        scalars: Some(Box::new(BankScalars {
+            capitalization,
+            // What the reference client comes to when it loads the archive.
+            accounts_data_len: totals.data_bytes,
+            ..*with_epoch(&stated.scalars)
+        })),
         incremental_snapshot_persistence: stated.persistence.map(|_| None),
         accounts_lattice_hash: Some(&lattice_bytes),
         ..ManifestEdit::default()

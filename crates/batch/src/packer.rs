@@ -153,6 +153,8 @@ pub(crate) fn pack<R>(
     })?;
     let made = made?;
     output.write_all(&options.packing.tail(&frames))?;
+    // What was written may be looked at now.
+    output.flush()?;
     Ok((made, frames))
 }
 

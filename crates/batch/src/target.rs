@@ -16,7 +16,7 @@ use icecore_archive::{
         frame_plan::FRAME_BYTES_DEFAULT,
     },
 };
-use icecore_disk::{Output, Publish};
+use icecore_disk::{Disk, Output, Publish, RealDisk};
 use icecore_types::{Hash, Slot};
 
 use crate::Error;
@@ -76,7 +76,9 @@ impl Target {
     /// Begins a file of that name. A taken name is an error now, before any work.
     pub(crate) fn create(folder: &Path, name: String) -> Result<Self, Error> {
         let path = check_name(folder, &name)?;
-        Ok(Self { output: Output::create(&path)?, name, path })
+        let mut output = Output::create(&path)?;
+        output.expect_large()?;
+        Ok(Self { output, name, path })
     }
 
     /// Bytes written so far.
@@ -109,14 +111,14 @@ impl Target {
     }
 }
 
-/// Whether there is such a folder, which is an error now, before any work.
-pub(crate) fn check_folder(folder: &Path) -> Result<(), Error> {
-    Ok(icecore_disk::list(folder).map(drop)?)
+/// Makes the folder, unless it is there: what stands in the way of that is an error now, before any work.
+pub(crate) fn make_folder(folder: &Path) -> Result<(), Error> {
+    Ok(RealDisk.create_folder(folder)?)
 }
 
-/// Whether a folder has room for this name; its path then.
+/// Whether a folder, which is made if it is not there, has room for this name; its path then.
 pub(crate) fn check_name(folder: &Path, name: &str) -> Result<PathBuf, Error> {
-    check_folder(folder)?;
+    make_folder(folder)?;
     let path = folder.join(name);
     match icecore_disk::exists(&path) {
         true => Err(icecore_disk::Error::Exists { path }.into()),

@@ -26,6 +26,15 @@ pub(crate) struct Making {
     pub(crate) no_verify: bool,
 }
 
+/// How storages are made.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Storages {
+    /// Put small storages together, up to 8 MiB; the slots in which accounts were last written are
+    /// lost
+    #[arg(long)]
+    pub(crate) pack: bool,
+}
+
 /// How an archive is packed.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Packed {

@@ -51,7 +51,7 @@ fn run(words: &str, paths: &[&Path]) -> Output {
 /// What a command says that ends so.
 fn said(code: i32, words: &str, paths: &[&Path]) -> (String, String) {
     let output = run(words, paths);
-    let [out, told] = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes));
+    let [out, told] = [output.stdout, output.stderr].map(String::from_utf8);
     let (out, told) = (out.expect("text"), told.expect("text"));
     assert_eq!(output.status.code(), Some(code), "{words}: {told}");
     (out, told)

@@ -4,6 +4,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
+    time::Duration,
 };
 
 use serde_json::Value;
@@ -140,5 +141,33 @@ fn pruning_says_what_goes_before_it_goes() {
     assert_eq!(names(to.path()).len(), 3);
     let done = json(words, &[to.path()]);
     assert_eq!((&done["removed"], &done["kept"]), (&planned["removed"], &planned["kept"]));
+    assert_eq!(names(to.path()), [MERGED]);
+}
+
+#[test]
+fn whenever_a_merge_is_killed_nothing_half_bears_a_name_and_the_next_one_leaves_nothing_else() {
+    let to = folder();
+    let mut killed = 0;
+    for wait in (0..400).step_by(20) {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_icecore"));
+        command.args(["snapshot", "merge", "-o"]).arg(to.path());
+        command.arg(tiny(FULL)).arg(tiny(INCREMENTAL));
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let mut child = command.spawn().expect("the binary runs");
+        std::thread::sleep(Duration::from_millis(wait));
+        // SIGKILL, unless it has ended.
+        child.kill().expect("a child of ours");
+        killed += u32::from(!child.wait().expect("a child of ours").success());
+        let named: Vec<_> =
+            names(to.path()).into_iter().filter(|name| !name.starts_with('.')).collect();
+        if !named.is_empty() {
+            assert_eq!(named, [MERGED]);
+            let verdict = json("verify @ --strict", &[&to.path().join(MERGED)]);
+            assert_eq!(verdict["verdict"], "consistent");
+            fs::remove_file(to.path().join(MERGED)).expect("it is there");
+        }
+    }
+    assert!(killed > 0);
+    json("merge @ @ -o @", &[&tiny(FULL), &tiny(INCREMENTAL), to.path()]);
     assert_eq!(names(to.path()), [MERGED]);
 }

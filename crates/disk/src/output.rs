@@ -2,7 +2,8 @@
 //!
 //! 1. It is created under a temporary name in the folder of its final one, which tells whose it is.
 //!    What a process left there that was killed while it wrote the same file goes.
-//! 2. It is written from front to back.
+//! 2. It is written from front to back; a large one past the page cache, in whole blocks that are
+//!    gathered first.
 //! 3. `publish` syncs it, renames it and syncs the folder.
 //!
 //! Invariant: whatever stops the machine, under the final name there is nothing, what was there
@@ -22,7 +23,7 @@ use std::{
 
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
-use crate::{Disk, DiskFile, Error, ProcessIdentity, RealDisk};
+use crate::{AlignedBuffer, Disk, DiskFile, Error, ProcessIdentity, RealDisk};
 
 /// Whether a file of the same name gives way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,8 +41,20 @@ pub struct Output {
     file: Arc<dyn DiskFile>,
     temporary: Option<PathBuf>,
     path: PathBuf,
+    /// Bytes in the file, without those that are gathered.
     bytes: u64,
+    gathered: Option<Gathered>,
 }
+
+/// Bytes on their way into a large file.
+#[derive(Debug)]
+struct Gathered {
+    buffer: AlignedBuffer,
+    filled: usize,
+}
+
+/// Bytes that are gathered for one write: what disks write at once at full speed.
+const GATHERED_BYTES: usize = 4 << 20;
 
 /// Tells temporary files of one process apart.
 static SERIAL: AtomicU64 = AtomicU64::new(0);
@@ -69,7 +82,16 @@ impl Output {
         let temporary =
             path.with_file_name(format!("{start}{id}-{start_time}-{serial}{TEMPORARY}"));
         let file = disk.create(&temporary).map_err(|error| named(&path, "create", None, error))?;
-        Ok(Self { disk, file, temporary: Some(temporary), path, bytes: 0 })
+        Ok(Self { disk, file, temporary: Some(temporary), path, bytes: 0, gathered: None })
+    }
+
+    /// Says that the file will be large: it is written past the page cache. What was written is to
+    /// be seen by others after a flush only.
+    pub fn expect_large(&mut self) -> Result<(), Error> {
+        self.file.expect_direct_writes();
+        let buffer = AlignedBuffer::new(GATHERED_BYTES)?;
+        self.gathered.get_or_insert(Gathered { buffer, filled: 0 });
+        Ok(())
     }
 
     /// Where it lies until it is published, for whoever looks at what was written before that.
@@ -79,6 +101,7 @@ impl Output {
 
     /// Syncs and gives the file its name.
     pub fn publish(mut self, publish: Publish) -> Result<(), Error> {
+        self.write_gathered()?;
         self.file.sync().map_err(|error| named(&self.path, "sync", None, error))?;
         let temporary = self.temporary.take().expect("published once, by value");
         if let Err(error) = self.disk.rename(&temporary, &self.path, publish) {
@@ -86,6 +109,44 @@ impl Output {
             return Err(named(&self.path, "publish", None, error));
         }
         self.disk.sync_folder(folder_of(&self.path))
+    }
+
+    /// Writes what is gathered, which stays gathered: the block that it ends in is not whole.
+    fn write_gathered(&mut self) -> Result<(), Error> {
+        let Some(Gathered { buffer, filled }) = &self.gathered else { return Ok(()) };
+        let written = match *filled == buffer.len() {
+            true => self.file.write_direct_at(self.bytes, buffer),
+            false => self.file.write_at(self.bytes, &buffer[..*filled]),
+        };
+        written.map_err(|error| named(&self.path, "write", Some(self.bytes), error))
+    }
+
+    fn write_some(&mut self, bytes: &[u8]) -> Result<usize, Error> {
+        let Some(gathered) = &mut self.gathered else {
+            self.file
+                .write_at(self.bytes, bytes)
+                .map_err(|error| named(&self.path, "write", Some(self.bytes), error))?;
+            self.bytes += bytes.len() as u64;
+            return Ok(bytes.len());
+        };
+        let Gathered { buffer, filled } = gathered;
+        let count = bytes.len().min(buffer.len() - *filled);
+        buffer[*filled..][..count].copy_from_slice(&bytes[..count]);
+        *filled += count;
+        if *filled == GATHERED_BYTES {
+            self.write_gathered()?;
+            self.bytes += GATHERED_BYTES as u64;
+            self.gathered.as_mut().expect("just filled").filled = 0;
+        }
+        Ok(count)
+    }
+}
+
+/// An error of ours as the standard library has it.
+fn as_io(error: Error) -> io::Error {
+    match &error {
+        Error::Path { source, .. } => io::Error::new(source.kind(), error),
+        Error::Exists { .. } => io::Error::new(io::ErrorKind::AlreadyExists, error),
     }
 }
 
@@ -144,19 +205,11 @@ pub(crate) fn sync_folder(folder: &Path) -> Result<(), Error> {
 
 impl Write for Output {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.file.write_at(self.bytes, bytes).map_err(|error| {
-            let at = named(&self.path, "write", Some(self.bytes), error);
-            match &at {
-                Error::Path { source, .. } => io::Error::new(source.kind(), at),
-                Error::Exists { .. } => unreachable!("writing makes no file"),
-            }
-        })?;
-        self.bytes += bytes.len() as u64;
-        Ok(bytes.len())
+        self.write_some(bytes).map_err(as_io)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+        self.write_gathered().map_err(as_io)
     }
 }
 
@@ -225,6 +278,9 @@ mod tests {
     fn write_to(disk: &SimulatedDisk, path: &Path, content: u8, how: Publish) -> io::Result<()> {
         let other = |error: Error| io::Error::other(error);
         let mut output = Output::create_on(Arc::new(disk.clone()), path).map_err(other)?;
+        if content == LARGE {
+            output.expect_large().map_err(other)?;
+        }
         for _ in 0..3 {
             output.write_all(&[content; PIECE_BYTES])?;
         }
@@ -232,6 +288,9 @@ mod tests {
     }
 
     const PIECE_BYTES: usize = 3000;
+
+    /// The content of a file that is written as a large one.
+    const LARGE: u8 = 2;
 
     /// What is under the name: the byte of which it is made.
     fn found(disk: &SimulatedDisk, path: &Path) -> Option<u8> {
@@ -297,6 +356,29 @@ mod tests {
             assert!(said.contains("free space"), "{said}");
             assert_eq!(disk.file_names(), Vec::<PathBuf>::new());
         }
+    }
+
+    #[test]
+    fn a_large_file_has_the_bytes_that_were_written_whenever_it_was_flushed() {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let path = folder.path().join("archive");
+        let content: Vec<u8> = (0..2 * GATHERED_BYTES + 4321).map(|at| (at / 7) as u8).collect();
+        let mut output = Output::create(&path).expect("created");
+        output.expect_large().expect("memory");
+        let (mut written, mut length) = (0, 1);
+        while written < content.len() {
+            let now = &content[written..content.len().min(written + length)];
+            output.write_all(now).expect("written");
+            written += now.len();
+            length = length * 3 + 1;
+            if length % 2 == 0 {
+                output.flush().expect("written");
+                let seen = fs::read(output.temporary_path()).expect("read");
+                assert!(seen == content[..written], "{written}");
+            }
+        }
+        output.publish(Publish::New).expect("published");
+        assert!(fs::read(&path).expect("read") == content);
     }
 
     #[test]

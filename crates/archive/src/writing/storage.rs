@@ -41,6 +41,11 @@ impl StorageSize {
         self.bytes = self.bytes.next_multiple_of(RECORD_ALIGN) + HEADER_BYTES + data_bytes;
     }
 
+    /// Adds all accounts of another storage, behind these.
+    pub fn append(&mut self, other: Self) {
+        self.bytes = self.bytes.next_multiple_of(RECORD_ALIGN) + other.bytes;
+    }
+
     /// The storage's bytes, with the accounts added so far.
     pub fn bytes(&self) -> u64 {
         self.bytes

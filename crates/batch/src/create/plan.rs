@@ -27,7 +27,7 @@ use icecore_store::{Locator, SizeClass, View};
 use icecore_types::Slot;
 
 use super::Extent;
-use crate::Error;
+use crate::{Error, PACKED_BYTES_MAX};
 
 /// The part of the bound that sorting places takes: a quarter; a place has 8 bytes, what the head of
 /// its record adds makes it 24.
@@ -95,7 +95,10 @@ fn u64_at(bytes: &[u8], at: usize) -> u64 {
 /// A storage of the archive.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct PlannedStorage {
+    /// The slot in which its accounts were last written, or if it is packed the last such slot.
     pub(super) slot: Slot,
+    /// The first such slot.
+    pub(super) first_slot: Slot,
     pub(super) size: StorageSize,
     pub(super) records: u64,
 }
@@ -126,6 +129,7 @@ impl Plan {
     pub(super) fn make(
         view: &View,
         extent: Extent,
+        pack: bool,
         options: &Options,
         progress: &Progress,
     ) -> Result<Self, Error> {
@@ -159,6 +163,9 @@ impl Plan {
         let storages = Vec::new();
         let mut plan = Self { records, reader_bytes, storages, accounts, tombstones, lamports };
         plan.storages = plan.add_up(view, extent)?;
+        if pack {
+            plan.storages = packed(&plan.storages);
+        }
         Ok(plan)
     }
 
@@ -179,7 +186,8 @@ impl Plan {
                     return Err(unsound("its accounts were written in too many slots".to_string()));
                 }
                 let size = StorageSize::new();
-                storages.push(PlannedStorage { slot: record.written, size, records: 0 });
+                let slot = record.written;
+                storages.push(PlannedStorage { slot, first_slot: slot, size, records: 0 });
             }
             let storage = storages.last_mut().expect("just pushed, if there was none");
             let lamports = u64::from(!record.is_tombstone());
@@ -205,6 +213,27 @@ impl Plan {
             None => Ok(storages),
         }
     }
+}
+
+/// Puts storages that follow each other together, as decision 0039 says.
+fn packed(storages: &[PlannedStorage]) -> Vec<PlannedStorage> {
+    let mut packed: Vec<PlannedStorage> = Vec::new();
+    for storage in storages {
+        let joined = packed.last().map(|last| {
+            let mut size = last.size;
+            size.append(storage.size);
+            size
+        });
+        match (packed.last_mut(), joined) {
+            (Some(last), Some(size)) if size.bytes() <= PACKED_BYTES_MAX => {
+                last.slot = storage.slot;
+                last.size = size;
+                last.records += storage.records;
+            }
+            _ => packed.push(*storage),
+        }
+    }
+    packed
 }
 
 /// The places of all records that the archive is made of, in order.

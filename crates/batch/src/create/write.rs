@@ -138,7 +138,7 @@ pub fn write_archive(
         return Err(unsound("the bank that came with it is another slot's, or another state's"));
     }
     progress.begin("plan");
-    let plan = Plan::make(view, extent, options, progress)?;
+    let plan = Plan::make(view, extent, write.pack, options, progress)?;
     if extent == Extent::Full
         && (plan.accounts != live || plan.lamports != u128::from(capitalization))
     {
@@ -270,7 +270,8 @@ impl<'a> Storages<'a> {
         // A tar member takes neither more nor less than was said of it.
         let is_too_long = self.size.bytes() > storage.size.bytes();
         let is_too_short = self.records_left == 0 && self.size != storage.size;
-        if storage.slot != written || is_too_long || is_too_short {
+        let is_elsewhere = !(storage.first_slot..=storage.slot).contains(&written);
+        if is_elsewhere || is_too_long || is_too_short {
             self.differ = true;
             return;
         }

@@ -53,6 +53,8 @@ fn a_minimized_archive_keeps_what_is_named_and_what_a_start_needs_and_loads() {
         assert_eq!((made.capitalization, made.num_accounts), (lamports, kept.len() as u64));
         let bank = manifest(&made.made.path, made.made.slot).bank;
         assert_eq!(bank.scalars.capitalization, lamports);
+        let data_bytes: u64 = kept.iter().map(|(_, (_, account))| account.data.len() as u64).sum();
+        assert_eq!(bank.scalars.accounts_data_len, data_bytes);
         assert_eq!(bank.hashes.hash, made.bank_hash);
         assert_ne!(made.bank_hash, made.bank_hash_before);
         assert_eq!(names(folder.path()).len(), 1);

@@ -1,20 +1,17 @@
 //! `icecore snapshot create`: an archive of a store's state at a slot, full or incremental.
 
-use std::path::Path;
-
 use clap::Args;
-use icecore_batch::{Created, Extent, Proof, create, newest_base};
-use icecore_types::{Hash, Slot};
+use icecore_batch::{Created, Extent, Made, Proof, WriteOptions, create, newest_base};
+use icecore_types::Slot;
 use serde::Serialize;
 
 use crate::{
     exit::{Exit, Failure},
-    making::{Making, Packed},
+    made::{Lines, State, answer},
+    making::{Making, Packed, Storages},
     moment::Moment,
     options::CommonOptions,
-    output::Answer,
     reading,
-    size::human,
     source::StoreOptions,
 };
 
@@ -47,29 +44,25 @@ pub(crate) struct Options {
     making: Making,
 
     #[command(flatten)]
+    storages: Storages,
+
+    #[command(flatten)]
     packed: Packed,
 }
 
 #[derive(Serialize)]
-struct Json<'a> {
-    file: &'a Path,
-    slot: Slot,
+struct Json {
     base_slot: Option<Slot>,
-    snapshot_hash: Hash,
-    bank_hash: Hash,
-    capitalization: u64,
-    num_accounts: u64,
     num_tombstones: u64,
-    bytes: u64,
-    frames: u64,
-    verified: bool,
     /// How: by a verdict, by that on the pair, or by reading it back.
     proof: &'static str,
-    seconds: f64,
+    #[serde(flatten)]
+    state: State,
 }
 
 pub(crate) fn run(common: &CommonOptions, options: &Options) -> Result<Exit, Failure> {
     let write = options.packed.write_options(&options.making)?;
+    let write = WriteOptions { pack: options.storages.pack, ..write };
     let store = reading::open(&options.store.store)?;
     let at = options.moment.find(&store)?;
     let folder = &options.making.folder;
@@ -80,50 +73,36 @@ pub(crate) fn run(common: &CommonOptions, options: &Options) -> Result<Exit, Fai
     };
     let watch = common.watch_scan(false)?;
     let scan = common.scan();
-    let made = create(&store, at, extent, folder, &write, &scan, &watch.progress)?;
+    let created = create(&store, at, extent, folder, &write, &scan, &watch.progress)?;
     let seconds = watch.seconds();
     watch.finish()?;
-    let mut answer = Answer::new(common.output);
-    if answer.is_display() {
-        display(&made, seconds, &mut answer)?;
-    } else {
-        answer.object(&Json {
-            file: &made.path,
-            slot: made.slot,
-            base_slot: made.base_slot,
-            snapshot_hash: made.snapshot_hash,
-            bank_hash: made.bank_hash,
-            capitalization: made.capitalization,
-            num_accounts: made.num_accounts,
-            num_tombstones: made.num_tombstones,
-            bytes: made.bytes,
-            frames: made.frames,
-            verified: made.proof != Proof::Nothing,
-            proof: made.proof.word(),
-            seconds,
-        })?;
-    }
-    answer.finish()?;
-    Ok(Exit::Good)
-}
-
-fn display(made: &Created, seconds: f64, answer: &mut Answer) -> Result<(), Failure> {
-    answer.line(format!("made {}", made.path.display()))?;
-    let on = match made.base_slot {
-        Some(base) => format!(" on {base}, {} closed accounts", made.num_tombstones),
-        None => String::new(),
-    };
-    answer.line(format!(
-        "slot {}{on}, {} accounts, capitalization {}, bank hash {}",
-        made.slot, made.num_accounts, made.capitalization, made.bank_hash,
-    ))?;
-    let proof = match &made.proof {
+    let verified = match &created.proof {
         Proof::Nothing => "not verified",
         Proof::Verdict => "verified",
         Proof::PairVerdict { .. } => "verified with its full archive",
         Proof::ReadBack => "read back (its full archive is not in this folder)",
     };
-    let (bytes, frames) = (human(made.bytes), made.frames);
-    answer.line(format!("{bytes} in {frames} frames, {proof}; {seconds:.2} s"))?;
-    Ok(())
+    let proof = created.proof.word();
+    let Created { base_slot, bank_hash, capitalization, num_accounts, num_tombstones, .. } =
+        created;
+    let made = Made {
+        is_verified: created.proof != Proof::Nothing,
+        path: created.path,
+        slot: created.slot,
+        snapshot_hash: created.snapshot_hash,
+        bytes: created.bytes,
+        frames: created.frames,
+    };
+    let on = match base_slot {
+        Some(base) => format!(" on {base}, {num_tombstones} closed accounts"),
+        None => String::new(),
+    };
+    let content = vec![format!(
+        "slot {}{on}, {num_accounts} accounts, capitalization {capitalization}, bank hash \
+         {bank_hash}",
+        made.slot
+    )];
+    let state = State { bank_hash, capitalization, num_accounts };
+    let more = Json { base_slot, num_tombstones, proof, state };
+    answer(common, &made, seconds, more, Lines { content, verified, last: None })
 }

@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::{
     exit::{Exit, Failure},
     made::{Lines, State, answer},
-    making::{Making, Packed},
+    making::{Making, Packed, Storages},
     options::CommonOptions,
 };
 
@@ -29,10 +29,8 @@ pub(crate) struct Options {
     #[arg(value_name = "INCREMENTAL")]
     incremental: PathBuf,
 
-    /// Put small storages together, up to 8 MiB; the slots in which accounts were last written are
-    /// lost
-    #[arg(long)]
-    pack: bool,
+    #[command(flatten)]
+    storages: Storages,
 
     #[command(flatten)]
     making: Making,
@@ -50,7 +48,7 @@ struct Json {
 
 pub(crate) fn run(common: &CommonOptions, options: &Options) -> Result<Exit, Failure> {
     let write = options.packed.write_options(&options.making)?;
-    let write = WriteOptions { pack: options.pack, ..write };
+    let write = WriteOptions { pack: options.storages.pack, ..write };
     let watch = common.watch_scan(false)?;
     let (scan, folder) = (common.scan(), &options.making.folder);
     let merged =

@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::{
     exit::{Exit, Failure},
     made::{Lines, State, answer},
-    making::{Making, Packed},
+    making::{Making, Packed, Storages},
     options::CommonOptions,
 };
 
@@ -33,10 +33,8 @@ pub(crate) struct Options {
     #[arg(long, value_name = "PROGRAM", num_args = 1..)]
     program_accounts: Vec<Pubkey>,
 
-    /// Put small storages together, up to 8 MiB; the slots in which accounts were last written are
-    /// lost
-    #[arg(long)]
-    pack: bool,
+    #[command(flatten)]
+    storages: Storages,
 
     #[command(flatten)]
     making: Making,
@@ -58,7 +56,7 @@ struct Json {
 
 pub(crate) fn run(common: &CommonOptions, options: &Options) -> Result<Exit, Failure> {
     let write = options.packed.write_options(&options.making)?;
-    let write = WriteOptions { pack: options.pack, ..write };
+    let write = WriteOptions { pack: options.storages.pack, ..write };
     let named = Named {
         accounts: options.account.iter().copied().collect(),
         programs: options.program_accounts.iter().copied().collect(),
