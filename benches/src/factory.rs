@@ -5,14 +5,15 @@
 //! - `decode`: zstd's own time for the archives' tar streams, on one core.
 //! - `compress`: the library at level 1 over the same bytes, in pieces of 32 MiB dealt out to as many
 //!   threads as there are cores; the wall time of packing alone.
-//! - `write`: direct writes of as many bytes as the new archive has, and their sync.
+//! - `write`: direct writes of as many bytes as the new archive has, and their sync; `read`: the files
+//!   of a store in which the pair was restored, once, after something was made of it.
 //! - Each command in a process of its own, with and without a look at what it wrote; memory is that of
 //!   the process, and with the decompressors that it starts.
 //! - The reference client's writer, which makes one full archive of a pair that it has loaded (the
 //!   loading is not counted).
 //!
-//! Bounds: recompress `decode / cores + compress`; create `max(compress, write)`; merge `decode +
-//! create`, where create stands for its bound.
+//! Bounds: recompress `decode / cores + compress`; create `max(compress, read + write)`; merge `decode +
+//! create`, where create stands for its bound. Merging is held against what creating took, too.
 
 use std::{
     path::{Path, PathBuf},
@@ -21,9 +22,10 @@ use std::{
 };
 
 use icecore_archive::{choose::best_pair, writing::frame_plan::FRAME_BYTES_DEFAULT};
-use icecore_batch::{WriteOptions, merge, recompress};
+use icecore_batch::{Extent, WriteOptions, create, merge, recompress};
 use icecore_disk::Stopwatch;
-use icecore_restore::{Options, Progress, candidates, path_of};
+use icecore_restore::{Options, Pair, Progress, candidates, path_of, restore_into};
+use icecore_store::{At, CreateOptions, Store};
 use serde_json::{Value, json};
 use zstd_safe::{CCtx, compress_bound, get_error_name};
 
@@ -52,6 +54,7 @@ pub(crate) struct RunArguments {
     what: What,
     full: PathBuf,
     incremental: PathBuf,
+    store: PathBuf,
     scratch: PathBuf,
     #[arg(long)]
     verify: bool,
@@ -62,6 +65,7 @@ pub(crate) struct RunArguments {
 enum What {
     Recompress,
     Merge,
+    Create,
 }
 
 impl What {
@@ -69,6 +73,7 @@ impl What {
         match self {
             Self::Recompress => "recompress",
             Self::Merge => "merge",
+            Self::Create => "create",
         }
     }
 }
@@ -103,9 +108,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let scratch = &arguments.scratch;
     std::fs::create_dir_all(scratch)?;
     let mut costs = [Costs::none(), Costs::none(), Costs::none()];
-    let mut write = Best::none();
+    let (mut write, mut read) = (Best::none(), Best::none());
     let mut reference = Best::none();
-    let mut commands: Vec<_> = [What::Recompress, What::Merge]
+    let store = scratch.join("store");
+    restore(&full, &incremental, &store)?;
+    let mut commands: Vec<_> = [What::Recompress, What::Merge, What::Create]
         .into_iter()
         .flat_map(|what| [false, true].map(|verify| Measured::none(what, verify)))
         .collect();
@@ -113,23 +120,25 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         costs[0].offer(&full, cores)?;
         costs[1].offer(&incremental, cores)?;
         for command in &mut commands {
-            let made = command.run(&full, &incremental, scratch)?;
+            let made = command.run([&full, &incremental, &store, scratch])?;
             if command.what == What::Merge && !command.verify {
                 costs[2].offer(&made, cores)?;
                 write.offer(write_of(std::fs::metadata(&made)?.len(), scratch)?);
             }
             std::fs::remove_file(made)?;
         }
+        read.offer(read_of(&store)?);
         reference.offer(reference_of(&arguments.folder, scratch)?.unwrap_or(f64::INFINITY));
     }
-    print(cores, &costs, write, &commands, reference);
+    std::fs::remove_dir_all(&store)?;
+    print(cores, &costs, [read, write], &commands, reference);
     Ok(())
 }
 
 fn print(
     cores: usize,
     [full, incremental, merged]: &[Costs; 3],
-    write: Best,
+    [read, write]: [Best; 2],
     commands: &[Measured],
     reference: Best,
 ) {
@@ -139,8 +148,8 @@ fn print(
             costs.decode.0, costs.compress.0, costs.tar_bytes
         );
     }
-    println!("write        {:.3} s, the merged archive", write.0);
-    let create = merged.compress.0.max(write.0);
+    println!("write        {:.3} s, the merged archive; read {:.3} s, the store", write.0, read.0);
+    let create = merged.compress.0.max(read.0 + write.0);
     println!("create       {create:.3} s, its bound");
     println!(
         "\n{:<22} {:>8} {:>8} {:>8} {:>9} {:>20}",
@@ -150,6 +159,7 @@ fn print(
         let bound = match command.what {
             What::Recompress => full.decode.0 / cores as f64 + full.compress.0,
             What::Merge => full.decode.0 + incremental.decode.0 + create,
+            What::Create => create,
         };
         let name = match command.verify {
             true => format!("{}, verified", command.what.word()),
@@ -163,6 +173,11 @@ fn print(
             command.family_bytes >> 20
         );
     }
+    let of = |what| commands.iter().find(|command| command.what == what && !command.verify);
+    if let (Some(merged), Some(created)) = (of(What::Merge), of(What::Create)) {
+        let parts = full.decode.0 + incremental.decode.0 + created.seconds.0;
+        println!("merge by decode and create as measured: {:.2}", merged.seconds.0 / parts);
+    }
     match reference.0.is_finite() {
         true => println!("reference's writer     {:>8.3}", reference.0),
         false => println!("reference's writer: is not there, or does not load the pair"),
@@ -171,7 +186,7 @@ fn print(
 
 /// Runs once and prints what that took, as JSON.
 pub(crate) fn run_once(arguments: &RunArguments) -> Result<(), Failure> {
-    let RunArguments { what, full, incremental, scratch, verify } = arguments;
+    let RunArguments { what, full, incremental, store, scratch, verify } = arguments;
     let (options, progress) = (Options::default(), Progress::default());
     let write = WriteOptions { verify: *verify, ..WriteOptions::default() };
     let sampler = Sampler::start();
@@ -179,6 +194,13 @@ pub(crate) fn run_once(arguments: &RunArguments) -> Result<(), Failure> {
     let path = match what {
         What::Recompress => recompress(full, scratch, &write, &options, &progress)?.made.path,
         What::Merge => merge(full, incremental, scratch, &write, &options, &progress)?.made.path,
+        What::Create => {
+            let store = Store::open(store, icecore_store::Options::default())?;
+            let path =
+                create(&store, At::Root, Extent::Full, scratch, &write, &options, &progress)?.path;
+            store.close()?;
+            path
+        }
     };
     let seconds = stopwatch.seconds();
     let peak = sampler.stop();
@@ -200,10 +222,10 @@ impl Measured {
     }
 
     /// One run in a new process; says what was made.
-    fn run(&mut self, full: &Path, incremental: &Path, scratch: &Path) -> Result<PathBuf, Failure> {
+    fn run(&mut self, paths: [&Path; 4]) -> Result<PathBuf, Failure> {
         let mut command = Command::new("/proc/self/exe");
         command.arg("factory-run").arg(self.what.word());
-        command.arg(full).arg(incremental).arg(scratch);
+        command.args(paths);
         command.args(self.verify.then_some("--verify"));
         let output = command.output()?;
         if !output.status.success() {
@@ -267,6 +289,39 @@ impl Costs {
         self.tar_bytes = decoder.bytes();
         Ok(())
     }
+}
+
+/// Restores the pair into a new store.
+fn restore(full: &Path, incremental: &Path, store: &Path) -> Result<(), Failure> {
+    let made = CreateOptions::default();
+    let store = Store::create(store, &made, icecore_store::Options::default())?;
+    let mut pair = Pair::files(full, Some(incremental))?;
+    let progress = Progress::default();
+    restore_into(&mut pair, &Options::default(), &store, &progress, |_| b"{}".to_vec())?;
+    Ok(store.close()?)
+}
+
+/// Seconds to read all files below a folder.
+fn read_of(folder: &Path) -> Result<f64, Failure> {
+    let mut buffer = vec![0; 1 << 20];
+    let mut folders = vec![folder.to_path_buf()];
+    let stopwatch = Stopwatch::start();
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder)? {
+            let path = entry?.path();
+            let found = std::fs::metadata(&path)?;
+            if found.is_dir() {
+                folders.push(path);
+            } else if found.is_file() {
+                let file = icecore_disk::File::open(&path)?;
+                let mut offset = 0;
+                while offset < file.bytes() {
+                    offset += file.read_at(offset, &mut buffer)?.max(1) as u64;
+                }
+            }
+        }
+    }
+    Ok(stopwatch.seconds())
 }
 
 /// Seconds that the reference client takes to write the pair as one full archive, once it is loaded;

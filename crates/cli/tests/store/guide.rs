@@ -97,6 +97,11 @@ fn the_guide_to_the_time_machine_can_be_followed() {
 }
 
 #[test]
-fn the_tour_of_stores_can_be_followed() {
+fn the_guide_to_the_snapshot_factory_can_be_followed() {
+    follow("docs/guide/snapshot-factory.md", "# ", "");
+}
+
+#[test]
+fn the_tours_of_stores_and_of_the_factory_can_be_followed() {
     follow("README.md", "A store keeps", "Beneath lies a journal");
 }

@@ -17,6 +17,10 @@ const STANDARD_INPUT: i32 = 0;
 /// How long standard input is waited for before the tile looks for commands again.
 const PATIENCE: Duration = Duration::from_millis(100);
 
+/// Bytes of a part that are read at once. What is on its way to a decompressor is decompressed even
+/// when nothing more is wanted, and as many chunks are on their way as there are credits.
+const PART_CHUNK_BYTES: usize = 128 << 10;
+
 /// What became of a chunk.
 pub(crate) enum Filled {
     /// So many bytes: less than there was room for only where chunks of a file end.
@@ -109,7 +113,8 @@ impl Feed {
                     (*part, *read) = (*part + 1, 0);
                     continue;
                 }
-                let count = usize::try_from(left).map_or(space.len(), |left| left.min(space.len()));
+                let room = space.len().min(PART_CHUNK_BYTES);
+                let count = usize::try_from(left).map_or(room, |left| left.min(room));
                 let count = file.read_at(range.start + *read, &mut space[..count])?;
                 *read += count as u64;
                 break count;
