@@ -114,11 +114,11 @@ impl Index {
         if !icecore_disk::exists(&path) {
             return Ok(None);
         }
-        let file = File::open(&path)?;
+        let file = icecore_disk::File::open(&path)?;
         file.expect_scattered_reads();
         let file_bytes = file.bytes();
         let reader = told(&path, IndexReader::open(FileBlocks(file), file_bytes))?;
-        let archive = Arc::new(File::open(archive)?);
+        let archive = Arc::new(icecore_disk::File::open(archive)?);
         let label = source.label().to_string();
         let index = Self { path, reader, label, archive };
         index.check_fits()?;

@@ -28,7 +28,7 @@ use icecore_archive::{
     writing::frame_plan::FRAME_BYTES_DEFAULT,
     zstd_frames::FrameKind,
 };
-use icecore_disk::{File, Output, Publish};
+use icecore_disk::{Output, Publish};
 
 use super::{
     Index, KEY_CONTEXT, edges_of, index_path,
@@ -171,7 +171,7 @@ impl Work {
             return Err(icecore_disk::Error::Exists { path }.into());
         }
         let frames = frames_of(source, &archive, progress)?;
-        let edges = edges_of(source.label(), &File::open(&archive)?)?;
+        let edges = edges_of(source.label(), &icecore_disk::File::open(&archive)?)?;
         let output = Output::create(&path)?;
         Ok(Self { source: Source::file(&archive)?, path, output, edges, frames })
     }
@@ -189,7 +189,7 @@ impl Work {
         let space = SpillSpace::new(options.scratch.as_deref());
         let (facts, mut content, versions) = self.read(bytes_max, &space, options, progress)?;
         let archive = self.source.path().expect("it is a file");
-        let edges = edges_of(self.source.label(), &File::open(archive)?)?;
+        let edges = edges_of(self.source.label(), &icecore_disk::File::open(archive)?)?;
         if content.frames.len() != self.frames.len() || edges != self.edges {
             return Err(self.damaged("it was changed while it was read".into()));
         }
