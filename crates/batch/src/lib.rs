@@ -6,6 +6,7 @@
 //! - [`minimize`] keeps few accounts and makes all hashes anew.
 //! - [`prune`] removes old archives, by the rules of the reference client.
 //! - [`recompress`] packs the same tar stream anew.
+//! - [`service`] makes archives in the background of a node.
 //!
 //! Invariants:
 //! - A new archive is written under a temporary name, looked at unless that is waived, synced and

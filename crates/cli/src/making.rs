@@ -65,6 +65,11 @@ enum ArchiveFormat {
 impl Packed {
     /// Options for the library.
     pub(crate) fn write_options(&self, making: &Making) -> Result<WriteOptions, Failure> {
+        self.options(!making.no_verify)
+    }
+
+    /// The same; `verify`: whether what was written is looked at.
+    pub(crate) fn options(&self, verify: bool) -> Result<WriteOptions, Failure> {
         let level = self.snapshot_zstd_compression_level;
         let packing = match (self.snapshot_archive_format, level) {
             (ArchiveFormat::Zstd, level) => {
@@ -94,7 +99,6 @@ impl Packed {
                     Failure::Usage(format!("frames have {least} to {most}, not {}", human(bytes)))
                 })?,
         };
-        let verify = !making.no_verify;
         Ok(WriteOptions { packing, frame_bytes, verify, pack: false })
     }
 }

@@ -13,6 +13,7 @@
 pub(crate) mod client;
 mod protocol;
 pub(crate) mod server;
+pub(crate) mod snapshots;
 
 use std::path::{Path, PathBuf};
 

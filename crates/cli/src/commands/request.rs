@@ -1,6 +1,7 @@
 //! `icecore request`: asks the node that has a store open.
 
 use clap::{Args, Subcommand};
+use icecore_types::Slot;
 
 use crate::{
     exit::{Exit, Failure},
@@ -17,6 +18,12 @@ pub(crate) enum RequestCommand {
     Root(Root),
     /// Give back the space of what is not kept
     Compact(StoreOptions),
+    /// Make a full snapshot archive in the node's folder, and wait for it
+    Snapshot(AtSlot),
+    /// Make an incremental snapshot archive on the newest full one there, and wait for it
+    Incremental(AtSlot),
+    /// Read and hash all accounts, hold the lattice hash against the slot's, and wait for it
+    AccountsHash(AtSlot),
     /// Ask who the node is and how far it has come
     Stats(StoreOptions),
 }
@@ -31,12 +38,25 @@ pub(crate) struct Root {
     store: StoreOptions,
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct AtSlot {
+    /// The slot; one to come: the first possible root at or past it [default: the newest that can be had]
+    #[arg(value_name = "SLOT")]
+    slot: Option<Slot>,
+
+    #[command(flatten)]
+    store: StoreOptions,
+}
+
 pub(crate) fn run(common: &CommonOptions, command: &RequestCommand) -> Result<Exit, Failure> {
     let (store, request) = match command {
         RequestCommand::Root(Root { slot, store }) => {
             (store, Request::Root { slot: slot.slot, bank_hash: slot.bank_hash })
         }
         RequestCommand::Compact(store) => (store, Request::Compact),
+        RequestCommand::Snapshot(at) => (&at.store, Request::Snapshot { slot: at.slot }),
+        RequestCommand::Incremental(at) => (&at.store, Request::Incremental { slot: at.slot }),
+        RequestCommand::AccountsHash(at) => (&at.store, Request::AccountsHash { slot: at.slot }),
         RequestCommand::Stats(store) => (store, Request::Stats),
     };
     let Some(mut node) = client::connect(&store.store)? else {

@@ -4,13 +4,17 @@
 use std::{path::PathBuf, str::FromStr, thread, time::Duration};
 
 use clap::Args;
+use icecore_batch::service::Service;
 use icecore_store::{Options as StoreOpening, Retention, Store, ingest::IngestOptions};
 
 use crate::{
     exit::{Exit, Failure},
     feed_input::FeedInput,
     interrupt::Interrupt,
-    node::server::Server,
+    node::{
+        server::Server,
+        snapshots::{AtWork, SnapshotOptions},
+    },
     options::CommonOptions,
     source::StoreOptions,
     writing,
@@ -23,7 +27,10 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 #[command(
     after_help = "Ctrl-C and SIGTERM end it in order; it then exits with 0. Commands that read open the \
 store beside it, without asking it; `icecore request`, `icecore ingest` and `icecore store compact` ask it \
-through the socket node.sock in the store's folder. A feed that does not fit ends it with an error."
+through the socket node.sock in the store's folder. A feed that does not fit ends it with an error. With \
+--snapshots it makes archives of roots of which the feed has bank and status cache, at the first one at or \
+past each multiple of an interval; what it makes, and why it does not, is told on stderr and by `icecore \
+request stats`."
 )]
 pub(crate) struct Options {
     #[command(flatten)]
@@ -44,6 +51,9 @@ pub(crate) struct Options {
     /// Abandoned forks can be read until the root is so many slots past them
     #[arg(long, value_name = "N", default_value_t = 1000)]
     keep_abandoned: u64,
+
+    #[command(flatten)]
+    snapshots: SnapshotOptions,
 }
 
 /// A feed with its kind.
@@ -63,7 +73,7 @@ impl FromStr for FeedName {
     }
 }
 
-pub(crate) fn run(_: &CommonOptions, options: &Options) -> Result<Exit, Failure> {
+pub(crate) fn run(common: &CommonOptions, options: &Options) -> Result<Exit, Failure> {
     let interrupt = Interrupt::listen()?;
     let retention = match (options.retain_slots, options.base_points_only) {
         (Some(slots), _) => Retention::Slots(slots),
@@ -77,11 +87,24 @@ pub(crate) fn run(_: &CommonOptions, options: &Options) -> Result<Exit, Failure>
         keep_abandoned_slots: options.keep_abandoned,
         ..StoreOpening::default()
     };
+    let batch = options.snapshots.service(common)?;
     let store = writing::open(folder, opening)?;
-    let served = Server::listen(&store, folder, interrupt.clone()).and_then(|server| {
+    let service = batch.as_ref().map(|(options, archives)| {
+        Service::new(options.clone(), archives, |told| eprintln!("snapshots: {told}"))
+    });
+    let service = service.as_ref();
+    let served = Server::listen(&store, service, folder, interrupt.clone()).and_then(|server| {
         thread::scope(|scope| {
+            let at_work = match service {
+                Some(service) => Some((AtWork::start(scope, service, &store)?, service)),
+                None => None,
+            };
             server.start(scope);
             let ended = keep(&store, &server, feed.as_mut(), &interrupt);
+            // First, as clients may wait for it.
+            if let Some((at_work, service)) = at_work {
+                at_work.end(service);
+            }
             server.end();
             ended
         })
@@ -96,7 +119,7 @@ pub(crate) fn run(_: &CommonOptions, options: &Options) -> Result<Exit, Failure>
 /// Ingests, if there is a feed, and stays until a signal comes.
 fn keep(
     store: &Store,
-    server: &Server<'_>,
+    server: &Server<'_, '_>,
     feed: Option<&mut FeedInput>,
     interrupt: &Interrupt,
 ) -> Result<(), Failure> {

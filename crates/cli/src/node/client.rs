@@ -53,6 +53,9 @@ impl Client {
                 Reply::Busy { message } => {
                     return Err(Failure::Busy(message));
                 }
+                Reply::SlotInPast { message } | Reply::NotAvailable { message } => {
+                    return Err(Failure::Incomplete(message));
+                }
                 Reply::Error { message, exit_code } => {
                     let exit = Exit::of_code(exit_code);
                     return Err(Failure::Node { message, exit });

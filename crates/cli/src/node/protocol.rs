@@ -31,6 +31,24 @@ pub(crate) enum Request {
         #[serde(default)]
         allow_gap: bool,
     },
+    /// Make a full snapshot archive.
+    Snapshot {
+        /// Of which slot, now or once it is final; `None`: of the newest that can be had.
+        #[serde(default)]
+        slot: Option<Slot>,
+    },
+    /// Make an incremental one.
+    Incremental {
+        /// As above.
+        #[serde(default)]
+        slot: Option<Slot>,
+    },
+    /// Read and hash all accounts.
+    AccountsHash {
+        /// Of which slot; `None`: of the root.
+        #[serde(default)]
+        slot: Option<Slot>,
+    },
 }
 
 /// What the node says.
@@ -42,6 +60,16 @@ pub(crate) enum Reply {
     /// It is not begun: other work of its kind goes on.
     Busy {
         /// What goes on.
+        message: String,
+    },
+    /// It is not begun: the slot lies before all that is kept.
+    SlotInPast {
+        /// What is kept.
+        message: String,
+    },
+    /// It is not begun: there is no such thing to be had.
+    NotAvailable {
+        /// Why not, and what can be had.
         message: String,
     },
     /// It is done.
@@ -79,6 +107,16 @@ mod tests {
             serde_json::from_str(r#"{"request":"ingest","file":"/f"}"#).expect("a request");
         assert_eq!(short, Request::Ingest { file: "/f".into(), until: None, allow_gap: false });
         assert!(serde_json::from_str::<Request>(r#"{"request":"dance"}"#).is_err());
+        for (text, request) in [
+            (r#"{"request":"snapshot"}"#, Request::Snapshot { slot: None }),
+            (r#"{"request":"incremental","slot":9}"#, Request::Incremental { slot: Some(9) }),
+            (r#"{"request":"accounts-hash","slot":null}"#, Request::AccountsHash { slot: None }),
+        ] {
+            assert_eq!(serde_json::from_str::<Request>(text).expect("a request"), request);
+        }
+        let past = Reply::SlotInPast { message: "why".into() };
+        let past = serde_json::to_string(&past).expect("JSON");
+        assert_eq!(past, r#"{"answer":"slot-in-past","message":"why"}"#);
         let done = serde_json::to_string(&Reply::Done { result: 7.into() }).expect("JSON");
         assert_eq!(done, r#"{"answer":"done","result":7}"#);
     }

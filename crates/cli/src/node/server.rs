@@ -24,12 +24,13 @@ use std::{
     time::Duration,
 };
 
+use icecore_batch::service::{Kind, Service, Wanted};
 use icecore_disk::Stopwatch;
 use icecore_store::{Error, SlotState, Store, ingest::IngestOptions};
 use icecore_types::{Hash, Slot};
 use serde_json::{Value, json};
 
-use super::{Reply, Request, socket};
+use super::{Reply, Request, snapshots, socket};
 use crate::{
     exit::{Exit, Failure},
     feed_input::FeedInput,
@@ -51,8 +52,10 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const REST: Duration = Duration::from_millis(100);
 
 /// A node that can be asked.
-pub(crate) struct Server<'s> {
+pub(crate) struct Server<'s, 'm> {
     store: &'s Store,
+    /// What makes snapshots, if the node does.
+    service: Option<&'s Service<'m>>,
     interrupt: Interrupt,
     listener: UnixListener,
     path: PathBuf,
@@ -69,17 +72,19 @@ struct Clients {
     streams: BTreeMap<u64, UnixStream>,
 }
 
-impl<'s> Server<'s> {
+impl<'s, 'm> Server<'s, 'm> {
     /// Listens at the socket of a store that this process has open for writing: whatever is there was
     /// left behind.
     pub(crate) fn listen(
         store: &'s Store,
+        service: Option<&'s Service<'m>>,
         folder: &Path,
         interrupt: Interrupt,
     ) -> Result<Self, Failure> {
         let path = socket(folder);
         Ok(Self {
             store,
+            service,
             interrupt,
             listener: icecore_disk::listen(&path)?,
             path,
@@ -201,6 +206,15 @@ impl<'s> Server<'s> {
                     .and_then(|mut input| self.ingest(&mut input, options))
                     .and_then(|report| Ok(serde_json::to_value(report).map_err(io::Error::from)?))
             }
+            Request::Snapshot { slot } => {
+                return self.make(stream, Wanted::Snapshot { kind: Kind::Full, slot });
+            }
+            Request::Incremental { slot } => {
+                return self.make(stream, Wanted::Snapshot { kind: Kind::Incremental, slot });
+            }
+            Request::AccountsHash { slot } => {
+                return self.make(stream, Wanted::AccountsHash { slot });
+            }
         };
         let reply = match done {
             Ok(result) => Reply::Done { result },
@@ -210,6 +224,17 @@ impl<'s> Server<'s> {
             }
         };
         say(stream, &reply)
+    }
+
+    /// What the batch service does. A client that goes meanwhile changes nothing.
+    fn make(&self, stream: &mut UnixStream, wanted: Wanted) -> io::Result<()> {
+        match snapshots::reply(self.service, self.store, wanted) {
+            Ok(refused) => say(stream, &refused),
+            Err(waiting) => {
+                say(stream, &Reply::Accepted)?;
+                say(stream, &snapshots::outcome(waiting.wait()))
+            }
+        }
     }
 
     fn stats(&self) -> Value {
@@ -224,6 +249,7 @@ impl<'s> Server<'s> {
             "open_slots": count(SlotState::Open),
             "ingesting": self.ingesting.try_lock().is_err(),
             "keeping_error": self.store.keeping_error(),
+            "snapshots": self.service.map(|service| snapshots::status_json(&service.status())),
         })
     }
 

@@ -6,4 +6,5 @@ mod ingesting;
 mod node;
 mod reading;
 mod restoring;
+mod snapshots;
 mod support;

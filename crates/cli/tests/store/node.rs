@@ -3,29 +3,30 @@
 use std::{
     io::{BufRead, BufReader, Read, Write},
     os::unix::{fs::PermissionsExt, net::UnixStream},
-    process::{Child, ChildStderr, ChildStdin, Stdio},
+    process::{Child, ChildStderr, ChildStdin, Command, Stdio},
 };
 
 use serde_json::Value;
 
 use crate::support::*;
 
-struct Node {
-    child: Child,
+/// A node of a store.
+pub(crate) struct Node {
+    pub(crate) child: Child,
     told: BufReader<ChildStderr>,
     input: Option<ChildStdin>,
 }
 
 impl Node {
     /// Starts a node, and waits until it can be asked.
-    fn start(store: &Store, arguments: &[&str]) -> Self {
-        let arguments = [&["run"], arguments].concat();
-        let mut child = store
-            .command(&arguments)
-            .stdin(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the binary runs");
+    pub(crate) fn start(store: &Store, arguments: &[&str]) -> Self {
+        Self::started(store.command(&[&["run"], arguments].concat()))
+    }
+
+    /// The same, of a command that runs one.
+    pub(crate) fn started(mut command: Command) -> Self {
+        let mut child =
+            command.stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary runs");
         let told = BufReader::new(child.stderr.take().expect("piped"));
         let input = child.stdin.take();
         let mut node = Self { child, told, input };
@@ -34,7 +35,7 @@ impl Node {
     }
 
     /// Waits until it says something.
-    fn wait_for(&mut self, what: &str) -> String {
+    pub(crate) fn wait_for(&mut self, what: &str) -> String {
         loop {
             let mut line = String::new();
             assert!(self.told.read_line(&mut line).expect("text") > 0, "it ended before: {what}");
@@ -45,7 +46,7 @@ impl Node {
     }
 
     /// Ends it with a signal; gives what it said last.
-    fn end(mut self, name: &str, code: i32) -> String {
+    pub(crate) fn end(mut self, name: &str, code: i32) -> String {
         signal(name, self.child.id());
         self.ended(code)
     }
