@@ -41,7 +41,8 @@ quietly() { "$@" >/dev/null 2>"$work/log" || { cat "$work/log"; exit 1; }; }
 of_archives() {
   local name=$1 genesis=$2 full=$3 incremental=$4 out=$work/$1
   compare "$name" "$genesis" "$full" "$incremental"
-  for format in zstd lz4 none; do
+  # The client reads no plain tar since 3.0.
+  for format in zstd lz4; do
     mkdir -p "$out/recompress-$format"
     quietly "$icecore" snapshot recompress "$full" -o "$out/recompress-$format" --snapshot-archive-format "$format" --frame-size 1MiB
     compare "$name, recompressed ($format)" "$genesis" "$(made "$out/recompress-$format")"
