@@ -108,7 +108,12 @@ impl Output {
             self.temporary = Some(temporary);
             return Err(named(&self.path, "publish", None, error));
         }
-        self.disk.sync_folder(folder_of(&self.path))
+        self.disk.sync_folder(folder_of(&self.path)).inspect_err(|_| {
+            // Nobody is told of a file that may lose its name. If it cannot be removed it is whole.
+            if publish == Publish::New {
+                let _ = self.disk.remove(&self.path);
+            }
+        })
     }
 
     /// Writes what is gathered, which stays gathered: the block that it ends in is not whole.
@@ -225,7 +230,7 @@ impl Drop for Output {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::SimulatedDisk;
+    use crate::{Fault, FaultKind, FaultPoint, SimulatedDisk};
 
     fn names(folder: &Path) -> Vec<String> {
         crate::list(folder).expect("listed").into_iter().map(|entry| entry.name).collect()
@@ -379,6 +384,18 @@ mod tests {
         }
         output.publish(Publish::New).expect("published");
         assert!(fs::read(&path).expect("read") == content);
+    }
+
+    #[test]
+    fn a_name_that_is_not_sure_to_last_is_taken_back() {
+        let (disk, folder) = machine();
+        let path = folder.join("snapshot");
+        let point = FaultPoint::Path { part: "archives".into(), passed: 0 };
+        disk.add_fault(Fault { point, kind: FaultKind::SyncFolderFails });
+        write_to(&disk, &path, 2, Publish::New).expect_err("the folder is not synced");
+        assert_eq!(disk.file_names(), Vec::<PathBuf>::new());
+        write_to(&disk, &path, 2, Publish::New).expect("the way is free");
+        assert_eq!(found(&disk, &path), Some(2));
     }
 
     #[test]

@@ -165,7 +165,8 @@ impl OpenSlot {
         self.written.len() as u64
     }
 
-    /// Writes an account's final version in this slot; zero lamports close it.
+    /// Writes an account's final version in this slot; zero lamports close it, and of what is closed
+    /// neither data nor owner is kept.
     ///
     /// # Errors
     /// [`Error::WrittenTwice`], [`Error::DataTooLong`]; what reading the version before, or writing
@@ -183,7 +184,11 @@ impl OpenSlot {
             }
             Entry::Vacant(entry) => entry.insert(Written::Waiting(self.waiting.len())),
         };
-        let (pubkey, account) = account.to_owned();
+        let (pubkey, mut account) = account.to_owned();
+        if account.lamports == 0 {
+            account.data = Default::default();
+            account.owner = Pubkey::default();
+        }
         self.waiting_bytes += account.data.len();
         self.waiting.push(Waiting { pubkey, account });
         if self.waiting.len() >= BATCH_ACCOUNTS || self.waiting_bytes >= BATCH_BYTES {

@@ -39,6 +39,9 @@ pub(super) const AHEAD_RECORDS: usize = 4096;
 /// Members of an archive that are no storages.
 const OTHER_MEMBERS: u64 = 5;
 
+/// Storages of an archive, at most.
+const STORAGES_MAX: u64 = MEMBERS_MAX - OTHER_MEMBERS;
+
 /// Where a record lies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Place(u64);
@@ -162,7 +165,7 @@ impl Plan {
         let reader_bytes = records_bytes;
         let storages = Vec::new();
         let mut plan = Self { records, reader_bytes, storages, accounts, tombstones, lamports };
-        plan.storages = plan.add_up(view, extent)?;
+        plan.storages = plan.add_up(view, extent, pack)?;
         if pack {
             plan.storages = packed(&plan.storages);
         }
@@ -175,14 +178,22 @@ impl Plan {
     }
 
     /// The sizes of the storages.
-    fn add_up(&self, view: &View, extent: Extent) -> Result<Vec<PlannedStorage>, Error> {
+    fn add_up(
+        &self,
+        view: &View,
+        extent: Extent,
+        pack: bool,
+    ) -> Result<Vec<PlannedStorage>, Error> {
         let slot = view.slot().number;
         let unsound = |what: String| Error::Unsound { slot, what };
         let mut storages: Vec<PlannedStorage> = Vec::new();
         let mut reader = self.records()?;
         while let Some(record) = reader.next().map_err(spilled)? {
             if storages.last().is_none_or(|last| last.slot != record.written) {
-                if storages.len() as u64 == MEMBERS_MAX - OTHER_MEMBERS {
+                if pack && storages.len() as u64 == STORAGES_MAX {
+                    storages = packed(&storages);
+                }
+                if storages.len() as u64 == STORAGES_MAX {
                     return Err(unsound("its accounts were written in too many slots".to_string()));
                 }
                 let size = StorageSize::new();

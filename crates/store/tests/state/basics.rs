@@ -128,6 +128,31 @@ fn forks_roots_and_the_past_are_read_as_they_were() {
 }
 
 #[test]
+fn an_account_that_is_closed_with_data_keeps_none_of_it_and_its_place_can_be_read() {
+    let disk = SimulatedDisk::new(1);
+    let store = store_on(&disk, quiet()).expect("made");
+    let mut state = Accounts::from([(key(1), account(5, 1, 3)), (key(2), account(6, 1, 3))]);
+    let base = restore(&store, 10, &state).expect("restored");
+    let writes = Accounts::from([(key(1), account(0, 3, 500))]);
+    let next = write_slot(&store, 11, base, &mut state, &writes).expect("committed").id();
+    store.root(next).expect("rooted").wait().expect("durable");
+    let view = store.view(At::Root).expect("view");
+    assert_view(&view, &state);
+    let mut places = Vec::new();
+    view.for_each_written_after(10, |place| {
+        places.push(place);
+        ControlFlow::Continue(())
+    })
+    .expect("known");
+    let mut heads = Vec::new();
+    view.record_heads(&places, |_, head| {
+        heads.push((head.written, head.lamports, head.data_bytes))
+    })
+    .expect("read");
+    assert_eq!(heads, [(11, 0, 0)]);
+}
+
+#[test]
 fn what_was_committed_survives_the_end_of_the_process_rooted_or_not() {
     let disk = SimulatedDisk::new(1);
     let (disk, states) = {
