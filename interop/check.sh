@@ -58,7 +58,7 @@ of_archives() {
   compare "$name, minimized" "$genesis" "$(made "$out/minimize")"
 }
 
-# What is made of a store: fulls and incrementals at slots of a feed, and what the node makes by itself.
+# What is made of a store: fulls and incrementals at slots of a feed, by commands and by the node.
 of_a_store() {
   local name=$1 genesis=$2 base=$3 feed=$4 first=$5 last=$6 out=$work/$1
   mkdir -p "$out/create" "$out/pack" "$out/node"
@@ -73,6 +73,19 @@ of_a_store() {
   compare "$name, created at $first and $last" "$genesis" "$full" "$incremental"
   quietly "$icecore" snapshot create "$last" --store "$out/store" -o "$out/pack" --pack
   compare "$name, created at $last, packed" "$genesis" "$(made "$out/pack")"
+  "$icecore" run --store "$out/store" --snapshots "$out/node" >/dev/null 2>"$work/node" &
+  local node=$!
+  for _ in $(seq 100); do
+    "$icecore" request stats --store "$out/store" >/dev/null 2>&1 && break
+    sleep 0.1
+  done
+  quietly "$icecore" request snapshot "$first" --store "$out/store"
+  quietly "$icecore" request incremental "$last" --store "$out/store"
+  kill -INT "$node"
+  wait "$node"
+  full=$(made "$out/node" "snapshot-$first-*")
+  incremental=$(made "$out/node" "incremental-snapshot-$first-$last-*")
+  compare "$name, by the node at $first and $last" "$genesis" "$full" "$incremental"
 }
 
 feed=testdata/feed-tiny

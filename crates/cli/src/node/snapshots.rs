@@ -19,6 +19,7 @@ use crate::{
     exit::{Exit, Failure},
     making::Packed,
     options::CommonOptions,
+    writing::disk,
 };
 
 /// How often it is looked whether a service has begun.
@@ -60,13 +61,14 @@ pub(crate) struct SnapshotOptions {
 }
 
 impl SnapshotOptions {
-    /// What the service is to do and what writes its archives, if there is to be one.
+    /// What the service is to do and what writes its archives, if there is to be one; its folder is made.
     pub(crate) fn service(
         &self,
         common: &CommonOptions,
     ) -> Result<Option<(ServiceOptions, Archives)>, Failure> {
         let write = self.packed.options(!self.no_verify)?;
         let Some(folder) = self.snapshots.clone() else { return Ok(None) };
+        disk().create_folder(&folder)?;
         let options = common.scan();
         let interval = |given: Option<u64>, default| given.unwrap_or(default).try_into().ok();
         let retained = |given: Option<NonZeroUsize>, default| {
