@@ -17,8 +17,9 @@
 //!   at, synced, and renamed without replacing anything.
 //! - What goes wrong with an archive (a full disk, a broken one, a state that cannot be had) is told, and
 //!   leaves the node and the service running.
-//! - Every archive that has its name is in the journal. One that got its name just before an end is
-//!   known by its hash when the service starts, and recorded then.
+//! - Every archive that has its name is in the journal. That it is about to get it is recorded before, so
+//!   that one that got it just before an end is known when the service starts, and recorded then.
+//! - No file that others have made, or given a name, is changed or loses that name.
 //!
 //! What it does *not* do: print, or serve archives to others.
 
@@ -42,9 +43,14 @@ use icecore_store::Store;
 use icecore_tile::{RunOptions, SandboxMode};
 use icecore_types::Slot;
 
-use self::{desk::Desk, pool::Pool, publish::Publishing, work::Work};
+use self::{
+    desk::Desk,
+    pool::Pool,
+    publish::Publishing,
+    work::{LOOK_EVERY, Work},
+};
 pub use self::{
-    desk::{Outcome, Running, Status, Waiting, Wanted},
+    desk::{AHEAD_SLOTS_MAX, Outcome, Running, Status, Waiting, Wanted},
     hashing::{Hashed, hash_accounts},
     make::{Archives, Make},
     pool::FILES_MAX,
@@ -198,7 +204,19 @@ impl<'m> Service<'m> {
         let held = Arc::new(held);
         let mut work = Work::begin(self, store, Arc::clone(&held))?;
         while !self.desk.is_stopping() {
-            let pool = Pool::open(&held, self.options.retention, |name| work.is_own(name))?;
+            let opened = Pool::open(&held, self.options.retention, |name, inode| {
+                work.published_bytes(name, inode)
+            });
+            let pool = match opened {
+                Ok(pool) => pool,
+                // It has worked: what is in the way will go.
+                Err(error) if work.has_begun() => {
+                    work.note_trouble(Some(error.to_string()));
+                    self.desk.rest(LOOK_EVERY);
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
             let publishing = Publishing::new(Arc::clone(&held), pool.held().to_vec());
             let run = RunOptions {
                 sandbox: self.options.sandbox,
@@ -226,7 +244,7 @@ impl<'m> Service<'m> {
     /// # Errors
     /// What reading the store said.
     pub fn request(&self, store: &Store, wanted: Wanted) -> Result<Answer, icecore_store::Error> {
-        self.desk.request(store, wanted)
+        self.desk.request(store, wanted, self.options.retention)
     }
 
     /// What goes on, and what was made last.

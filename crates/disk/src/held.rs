@@ -5,7 +5,8 @@
 //! again once nobody reads it.
 //!
 //! Invariants:
-//! - A held file is regular, has one name, and is no symbolic link.
+//! - A held file is regular and was opened through no symbolic link. [`HeldFile::names`] says whether
+//!   somebody has given it a second name: what is written is then seen there as well.
 //! - A held folder is held by one process; the next one is told so.
 //! - All that is done to a held file goes through its one descriptor, and all that is done to names
 //!   through the one of the folder.
@@ -29,7 +30,7 @@ use std::{
 use rustix::{
     fs::{
         AtFlags, FlockOperation, Mode, OFlags, RenameFlags, fcntl_getfl, fcntl_setfl, flock,
-        openat, renameat_with, unlinkat,
+        openat, renameat_with, statat, unlinkat,
     },
     io::Errno,
 };
@@ -93,17 +94,29 @@ impl HeldFolder {
         }
     }
 
-    /// Opens a file that is there. What is no regular file, has another name as well, or is a symbolic
-    /// link, is refused: what is written there could land elsewhere.
+    /// Opens a file that is there. What is no regular file, or is a symbolic link, is refused. Whether it
+    /// has other names as well is for the caller to ask: what is written there is seen under them too.
     pub fn take(&self, name: &str) -> Result<HeldFile, Error> {
         let held = self.open_with(name, OFlags::empty())?;
-        let metadata = held.file.metadata().map_err(|source| held.error("look at", source))?;
-        let problem = match (metadata.is_file(), metadata.nlink()) {
-            (true, 1) => return Ok(held),
-            (true, _) => "it has several names; remove all but one of them",
-            (false, _) => "not a regular file; remove it",
-        };
-        Err(held.error("take over", io::Error::new(io::ErrorKind::InvalidInput, problem)))
+        match held.metadata()?.is_file() {
+            true => Ok(held),
+            false => {
+                let problem = "not a regular file; remove it";
+                Err(held.error("take over", io::Error::new(io::ErrorKind::InvalidInput, problem)))
+            }
+        }
+    }
+
+    /// The inode that a name leads to, without following a link and without opening anything; `None`:
+    /// there is none.
+    pub fn inode(&self, name: &str) -> Result<Option<u64>, Error> {
+        match statat(&self.folder, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(found) => Ok(Some(found.st_ino)),
+            Err(Errno::NOENT) => Ok(None),
+            Err(source) => {
+                Err(Error::new(self.path.join(name), "look at", io::Error::from(source)))
+            }
+        }
     }
 
     fn open_with(&self, name: &str, more: OFlags) -> Result<HeldFile, Error> {
@@ -151,8 +164,21 @@ impl HeldFile {
 
     /// Its size in bytes, now.
     pub fn bytes(&self) -> Result<u64, Error> {
-        let metadata = self.file.metadata();
-        Ok(metadata.map_err(|source| self.error("read the size of", source))?.len())
+        Ok(self.metadata()?.len())
+    }
+
+    /// Its number in its file system, the same under every name.
+    pub fn inode(&self) -> Result<u64, Error> {
+        Ok(self.metadata()?.ino())
+    }
+
+    /// How many names it has, in all folders of its file system.
+    pub fn names(&self) -> Result<u64, Error> {
+        Ok(self.metadata()?.nlink())
+    }
+
+    fn metadata(&self) -> Result<fs::Metadata, Error> {
+        self.file.metadata().map_err(|source| self.error("look at", source))
     }
 
     /// Writes all of `bytes` at `offset`. After an error any prefix of them may stand there.
@@ -264,19 +290,30 @@ mod tests {
         drop(file);
         assert_eq!(folder.take("final").expect("taken").bytes().expect("a size"), 7);
         symlink("final", at.path().join("link")).expect("linked");
-        fs::hard_link(at.path().join("final"), at.path().join("second")).expect("linked");
         fs::create_dir(at.path().join("folder")).expect("made");
-        for (name, says) in [
-            ("link", "symbolic link"),
-            ("final", "several names"),
-            ("second", "several names"),
-            ("folder", "directory"),
-        ] {
+        for (name, says) in [("link", "symbolic link"), ("folder", "directory")] {
             let error = folder.take(name).expect_err("refused").to_string();
             assert!(error.contains(says), "{error}");
         }
+    }
+
+    #[test]
+    fn a_file_says_how_many_names_it_has_and_is_the_same_under_each() {
+        let at = tempfile::tempdir().expect("temporary folder");
+        let folder = held(at.path());
+        let file = folder.create("first").expect("created");
+        assert_eq!(file.names().expect("asked"), 1);
+        fs::hard_link(at.path().join("first"), at.path().join("second")).expect("linked");
+        assert_eq!(file.names().expect("asked"), 2);
+        let second = folder.take("second").expect("taken");
+        assert_eq!(second.inode().expect("asked"), file.inode().expect("asked"));
+        let found = folder.inode("second").expect("asked");
+        assert_eq!(found, Some(file.inode().expect("asked")));
+        symlink("second", at.path().join("link")).expect("linked");
+        assert_ne!(folder.inode("link").expect("asked"), found, "a link is not followed");
         folder.remove("second").expect("removed");
-        folder.take("final").expect("one name is left");
+        assert_eq!(file.names().expect("asked"), 1);
+        assert_eq!(folder.inode("second").expect("asked"), None);
     }
 
     #[test]

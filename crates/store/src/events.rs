@@ -26,7 +26,7 @@ use icecore_types::{Cursor, Pubkey, Slot, Wire, WireError, wire_struct};
 use crate::{
     Error,
     bank::{BankFields, BaseFacts, StateTotals},
-    made::{AccountsHashed, SnapshotMade},
+    made::{AccountsHashed, SnapshotIntent, SnapshotMade},
     run_set::PairEntry,
 };
 
@@ -43,10 +43,11 @@ pub(crate) mod kind {
     pub(crate) const HORIZON: u16 = 9;
     pub(crate) const SNAPSHOT: u16 = 10;
     pub(crate) const ACCOUNTS_HASH: u16 = 11;
+    pub(crate) const SNAPSHOT_INTENT: u16 = 12;
 }
 
 /// The names of [`kind`], for whoever looks into the journal.
-pub const KIND_NAMES: [(u16, &str); 11] = [
+pub const KIND_NAMES: [(u16, &str); 12] = [
     (kind::CREATED, "store created"),
     (kind::BASE, "base point restored"),
     (kind::BEGUN, "slot begun"),
@@ -58,6 +59,7 @@ pub const KIND_NAMES: [(u16, &str); 11] = [
     (kind::HORIZON, "horizon raised"),
     (kind::SNAPSHOT, "snapshot made"),
     (kind::ACCOUNTS_HASH, "accounts hash"),
+    (kind::SNAPSHOT_INTENT, "snapshot to be named"),
 ];
 
 /// The streams of a store's events.
@@ -255,6 +257,7 @@ pub(crate) enum StoreEvent {
     Horizon(Horizon),
     Snapshot(Box<SnapshotMade>),
     AccountsHash(Box<AccountsHashed>),
+    SnapshotIntent(Box<SnapshotIntent>),
 }
 
 impl StoreEvent {
@@ -287,6 +290,7 @@ impl StoreEvent {
             kind::HORIZON => Self::Horizon(cursor.read()?),
             kind::SNAPSHOT => Self::Snapshot(Box::new(cursor.read()?)),
             kind::ACCOUNTS_HASH => Self::AccountsHash(Box::new(cursor.read()?)),
+            kind::SNAPSHOT_INTENT => Self::SnapshotIntent(Box::new(cursor.read()?)),
             _ => return Ok(None),
         }))
     }

@@ -61,7 +61,7 @@ pub use kept_bank::KeptBank;
 pub use kept_base::{KeptBase, Succession};
 pub use leases::LeaseInfo;
 pub use locator::{Locator, SizeClass};
-pub use made::{AccountsHashed, FileName, SnapshotMade};
+pub use made::{AccountsHashed, FileName, SnapshotIntent, SnapshotMade};
 pub use open::{JOURNAL_OWNER, Opened};
 pub use open_slot::OpenSlot;
 pub use options::{At, CreateOptions, Options, Retention};

@@ -3,6 +3,8 @@
 //!
 //! What it does *not* do: make anything, or know whether a file is still there.
 
+use std::collections::BTreeSet;
+
 use icecore_journal::{AppendOptions, Batch, By, Durability, EventRef, Query};
 use icecore_types::{Cursor, Hash, Slot, Wire, WireError, wire_struct};
 
@@ -61,6 +63,18 @@ wire_struct! {
 }
 
 wire_struct! {
+    /// An archive is whole and is about to get its name: which file of the folder is ours, whatever
+    /// happens from here on.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct SnapshotIntent {
+        /// The file's inode: one of the same name with another is somebody else's.
+        pub inode: u64,
+        /// The archive, as it is recorded when it has its name.
+        pub made: SnapshotMade,
+    }
+}
+
+wire_struct! {
     /// The accounts of a state were read from the disk and hashed.
     #[derive(Debug, Clone, PartialEq, Eq)]
     pub struct AccountsHashed {
@@ -105,6 +119,23 @@ impl Store {
         self.record_made(view, kind::SNAPSHOT, &encoded(made))
     }
 
+    /// Records durably that an archive of a view is about to get its name.
+    ///
+    /// # Errors
+    /// As [`Self::record_snapshot`].
+    ///
+    /// # Panics
+    /// As [`Self::record_snapshot`].
+    pub fn record_snapshot_intent(
+        &self,
+        view: &View,
+        intent: &SnapshotIntent,
+    ) -> Result<(), Error> {
+        let bytes = intent.made.name.0.len() as u64;
+        assert!(bytes <= NAME_BYTES_MAX, "no name of a file: {bytes} bytes");
+        self.record_made(view, kind::SNAPSHOT_INTENT, &encoded(intent))
+    }
+
     /// Records durably what the accounts of a view hash to.
     ///
     /// # Errors
@@ -131,6 +162,31 @@ impl Store {
     pub fn snapshots_made(&self, limit: usize) -> Result<Vec<SnapshotMade>, Error> {
         self.made(kind::SNAPSHOT, limit, |event| match event {
             StoreEvent::Snapshot(made) => Some(*made),
+            _ => None,
+        })
+    }
+
+    /// Which of these names were given to archives, by all that was recorded.
+    ///
+    /// # Errors
+    /// What reading the journal said.
+    pub fn snapshots_named(&self, names: &BTreeSet<String>) -> Result<BTreeSet<String>, Error> {
+        let named = self.made(kind::SNAPSHOT, usize::MAX, |event| match event {
+            StoreEvent::Snapshot(made) if names.contains(&made.name.0) => Some(made.name.0),
+            _ => None,
+        })?;
+        Ok(named.into_iter().collect())
+    }
+
+    /// The archives of these names that were about to get them, the last first.
+    ///
+    /// # Errors
+    /// What reading the journal said.
+    pub fn snapshot_intents(&self, names: &BTreeSet<String>) -> Result<Vec<SnapshotIntent>, Error> {
+        self.made(kind::SNAPSHOT_INTENT, usize::MAX, |event| match event {
+            StoreEvent::SnapshotIntent(intent) if names.contains(&intent.made.name.0) => {
+                Some(*intent)
+            }
             _ => None,
         })
     }

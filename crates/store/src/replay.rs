@@ -70,7 +70,9 @@ impl Shared {
             StoreEvent::Base(base) => *state = self.apply_base(mirror, state, id, &base)?,
             StoreEvent::Gap(gap) => mirror.gaps.push((gap.first, gap.last)),
             StoreEvent::Horizon(horizon) => mirror.horizon = mirror.horizon.max(horizon.slot),
-            StoreEvent::Snapshot(_) | StoreEvent::AccountsHash(_) => {}
+            StoreEvent::Snapshot(_)
+            | StoreEvent::AccountsHash(_)
+            | StoreEvent::SnapshotIntent(_) => {}
         }
         Ok(())
     }

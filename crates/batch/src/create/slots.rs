@@ -13,9 +13,11 @@ pub const NEWEST_LISTED_MAX: usize = 16;
 /// The final slots of which a store keeps bank and status cache.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct CreatableSlots {
-    /// How many there are.
+    /// How many there are; with `has_more` at least.
     pub count: u64,
-    /// The first of them.
+    /// Whether it was not looked for older ones: there may be millions.
+    pub has_more: bool,
+    /// The first of them that was found.
     pub first: Option<Slot>,
     /// The newest ones, newest first, [`NEWEST_LISTED_MAX`] at most.
     pub newest: Vec<Slot>,
@@ -36,6 +38,26 @@ pub fn creatable_slots(store: &Store, slot: Slot) -> Result<CreatableSlots, Erro
 }
 
 impl CreatableSlots {
+    /// The newest ones and those nearest to `slot`: looks no further than that, and no longer than
+    /// `goes_on` says.
+    pub(crate) fn nearest(
+        store: &Store,
+        slot: Slot,
+        goes_on: impl Fn() -> bool,
+    ) -> Result<Self, icecore_store::Error> {
+        let mut slots = Self::default();
+        store.for_each_kept_bank(|found| {
+            // One more than are wanted tells that there are more.
+            let has_all = slots.newest.len() == NEWEST_LISTED_MAX && slots.before.is_some();
+            if has_all || !goes_on() {
+                slots.has_more = true;
+                return ControlFlow::Break(());
+            }
+            slots.add(found, slot)
+        })?;
+        Ok(slots)
+    }
+
     /// Those of a view's store.
     pub(super) fn of(view: &View, slot: Slot) -> Result<Self, Error> {
         let mut slots = Self::default();
@@ -64,7 +86,14 @@ impl fmt::Display for CreatableSlots {
         let (Some(first), Some(last)) = (self.first, self.newest.first()) else {
             return formatter.write_str("it keeps them of no slot");
         };
-        write!(formatter, "it keeps them of {} slots from {first} to {last}", self.count)?;
+        match self.has_more {
+            true => {
+                write!(formatter, "it keeps them of {} slots and more up to {last}", self.count)?
+            }
+            false => {
+                write!(formatter, "it keeps them of {} slots from {first} to {last}", self.count)?
+            }
+        }
         let nearest: Vec<_> =
             [self.before, self.after].iter().flatten().map(ToString::to_string).collect();
         write!(formatter, "; the nearest: {}", nearest.join(" and "))

@@ -1,6 +1,7 @@
 //! Where the service is asked, and says what it does: shared by the thread that works and those that ask.
 //!
-//! One request at a time: it holds the desk from when it is accepted until its outcome is told.
+//! One request at a time: it holds the desk from when it is accepted until its outcome is told. One that
+//! only waits for its slot gives way to the next one.
 
 use std::{
     ops::ControlFlow,
@@ -11,13 +12,17 @@ use std::{
     time::Duration,
 };
 
+use icecore_archive::names::ArchiveName;
 use icecore_disk::Stopwatch;
 use icecore_restore::Progress;
 use icecore_store::{AccountsHashed, At, Error, SnapshotMade, Store};
 use icecore_types::Slot;
 
 use super::{Answer, Kind};
-use crate::{CreatableSlots, creatable_slots};
+use crate::{CreatableSlots, Retention};
+
+/// Slots that an archive can be asked for ahead of the root, at most: about eleven hours.
+pub const AHEAD_SLOTS_MAX: u64 = 100_000;
 
 /// What is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -129,9 +134,17 @@ struct State {
     new: Option<Job>,
     /// Whoever waits for the outcome of the request.
     asker: Option<SyncSender<Outcome>>,
-    /// Slots of full archives that are there.
-    fulls: Vec<Slot>,
+    /// The slot that the request waits for: nothing of it is begun.
+    awaited: Option<Slot>,
+    there: There,
     is_stopping: bool,
+}
+
+/// Archives of the service that are there, the newest first.
+#[derive(Debug, Clone, Default)]
+struct There {
+    fulls: Vec<Slot>,
+    incrementals: Vec<ArchiveName>,
 }
 
 #[derive(Default)]
@@ -165,18 +178,25 @@ impl Desk {
         state.new = None;
         // Whoever waits sees that nobody is there.
         state.asker = None;
+        state.awaited = None;
     }
 
     /// Takes a request, or says why not.
-    pub(super) fn request(&self, store: &Store, wanted: Wanted) -> Result<Answer, Error> {
-        let fulls = {
+    pub(super) fn request(
+        &self,
+        store: &Store,
+        wanted: Wanted,
+        retention: Retention,
+    ) -> Result<Answer, Error> {
+        let there = {
             let state = self.state();
             if let Some(busy) = state.busy() {
                 return Ok(Answer::Busy(busy));
             }
-            state.fulls.clone()
+            state.there.clone()
         };
-        let job = match resolve(store, wanted, &fulls)? {
+        let goes_on = || !self.is_stopping();
+        let job = match resolve(store, wanted, &there, retention, &goes_on)? {
             Ok(job) => job,
             Err(answer) => return Ok(answer),
         };
@@ -186,7 +206,16 @@ impl Desk {
             return Ok(Answer::Busy(busy));
         }
         let (asker, waiting) = sync_channel(1);
-        state.asker = Some(asker);
+        let before = state.asker.replace(asker);
+        if let (Some(before), Some(slot)) = (before, state.awaited) {
+            let why = format!("another request came before slot {slot} was final");
+            // There is room for one; the asker may have gone.
+            let _ = before.try_send(Outcome::Failed(why));
+        }
+        state.awaited = match job {
+            Job::ArchiveFrom(_, slot) => Some(slot),
+            Job::Archive(..) | Job::Hash(_) => None,
+        };
         state.new = Some(job);
         self.changed.notify_all();
         Ok(Answer::Accepted(Waiting(waiting)))
@@ -197,6 +226,16 @@ impl Desk {
         self.state().new.take()
     }
 
+    /// The slot that the request waited for is final; false: another one has replaced it.
+    pub(super) fn has_come(&self) -> bool {
+        let mut state = self.state();
+        if state.new.is_some() {
+            return false;
+        }
+        state.awaited = None;
+        true
+    }
+
     /// Gives the request back: it is begun later.
     pub(super) fn put_back(&self, job: Job) {
         self.state().new = Some(job);
@@ -204,7 +243,9 @@ impl Desk {
 
     /// Tells whoever waits what came of the request.
     pub(super) fn answer(&self, outcome: Outcome) {
-        if let Some(asker) = self.state().asker.take() {
+        let mut state = self.state();
+        if let Some(asker) = state.asker.take() {
+            state.awaited = None;
             // There is room for one; the asker may have gone.
             let _ = asker.try_send(outcome);
         }
@@ -247,8 +288,8 @@ impl Desk {
         change(&mut self.state().status);
     }
 
-    pub(super) fn set_fulls(&self, fulls: Vec<Slot>) {
-        self.state().fulls = fulls;
+    pub(super) fn set_there(&self, fulls: Vec<Slot>, incrementals: Vec<ArchiveName>) {
+        self.state().there = There { fulls, incrementals };
     }
 
     pub(super) fn status(&self) -> Status {
@@ -275,17 +316,27 @@ impl State {
                 _ => "the node begins or ends".to_string(),
             });
         }
+        if self.awaited.is_some() {
+            return None;
+        }
         self.asker.as_ref().map(|_| match &self.current {
             Some(current) => {
                 format!("another request is not done: {} of slot {}", current.what, current.slot)
             }
-            None => "another request is not done: it waits for its slot".to_string(),
+            None => "another request is not done: it is to begin".to_string(),
         })
     }
 }
 
 /// What a request means for this store.
-fn resolve(store: &Store, wanted: Wanted, fulls: &[Slot]) -> Result<Result<Job, Answer>, Error> {
+fn resolve(
+    store: &Store,
+    wanted: Wanted,
+    there: &There,
+    retention: Retention,
+    goes_on: &dyn Fn() -> bool,
+) -> Result<Result<Job, Answer>, Error> {
+    let creatable = |slot| CreatableSlots::nearest(store, slot, goes_on);
     let not_available =
         |why: &str, slots| Ok(Err(Answer::NotAvailable { why: why.to_string(), slots }));
     let coverage = store.coverage();
@@ -301,17 +352,23 @@ fn resolve(store: &Store, wanted: Wanted, fulls: &[Slot]) -> Result<Result<Job, 
     let kind = match wanted {
         Wanted::AccountsHash { slot: Some(slot) } if slot > root => {
             let why = format!("slot {slot} is not final yet; the root is {root}");
-            return not_available(&why, creatable(store, slot)?);
+            return not_available(&why, creatable(slot)?);
         }
         Wanted::AccountsHash { slot } => return Ok(Ok(Job::Hash(slot.unwrap_or(root)))),
         Wanted::Snapshot { kind, .. } => kind,
     };
     let job = match slot {
+        Some(slot) if slot > root.saturating_add(AHEAD_SLOTS_MAX) => {
+            let why = format!(
+                "slot {slot} is more than {AHEAD_SLOTS_MAX} slots ahead of the root, {root}"
+            );
+            return not_available(&why, creatable(slot)?);
+        }
         Some(slot) if slot > root => Job::ArchiveFrom(kind, slot),
         Some(slot) if has_bank(store, slot)? => Job::Archive(kind, slot),
         Some(slot) => {
             let why = format!("no archive can be made of slot {slot}");
-            return not_available(&why, creatable(store, slot)?);
+            return not_available(&why, creatable(slot)?);
         }
         None => match newest(store)? {
             Some(slot) => Job::Archive(kind, slot),
@@ -322,9 +379,26 @@ fn resolve(store: &Store, wanted: Wanted, fulls: &[Slot]) -> Result<Result<Job, 
         },
     };
     let (Job::Archive(_, slot) | Job::ArchiveFrom(_, slot) | Job::Hash(slot)) = job;
-    if kind == Kind::Incremental && !fulls.iter().any(|full| *full < slot) {
-        let why = format!("there is no full archive of a slot before {slot} to build on");
-        return not_available(&why, creatable(store, slot)?);
+    // What is older than all that are retained would go at once, and an incremental one with its full one.
+    let stay = &there.fulls[..there.fulls.len().min(retention.full.get())];
+    if kind == Kind::Incremental && !stay.iter().any(|full| *full < slot) {
+        let why =
+            format!("there is no full archive of a slot before {slot} to build on that stays");
+        return not_available(&why, creatable(slot)?);
+    }
+    let stays = |name: &&ArchiveName| name.base().is_some_and(|base| stay.contains(&base));
+    let (mut slots, most): (Vec<Slot>, _) = match kind {
+        Kind::Full => (there.fulls.clone(), retention.full.get()),
+        Kind::Incremental => (
+            there.incrementals.iter().filter(stays).map(ArchiveName::slot).collect(),
+            retention.incremental.get(),
+        ),
+    };
+    let is_there = slots.contains(&slot);
+    slots.retain(|newer| *newer > slot);
+    if !is_there && slots.len() >= most {
+        let why = format!("{} newer ones are there, and {most} are retained", slots.len());
+        return not_available(&why, creatable(slot)?);
     }
     Ok(Ok(job))
 }
@@ -346,13 +420,4 @@ fn newest(store: &Store) -> Result<Option<Slot>, Error> {
         ControlFlow::Break(())
     })?;
     Ok(newest)
-}
-
-fn creatable(store: &Store, slot: Slot) -> Result<CreatableSlots, Error> {
-    match creatable_slots(store, slot) {
-        Ok(slots) => Ok(slots),
-        Err(crate::Error::Store(error)) => Err(error),
-        // Nothing but the store is read.
-        Err(_) => Ok(CreatableSlots::default()),
-    }
 }

@@ -13,8 +13,8 @@
 //! 3. Full archives beyond those to retain go, the oldest first, after the incremental ones on them. An
 //!    incremental archive whose full one is gone goes as well.
 //! 4. What an earlier run left behind under a placeholder's name is taken over and cleared. What it
-//!    published is known by the journal, or by the hash that the store has for its slot; other files are
-//!    not touched.
+//!    published is known by the journal, by name and inode; other files are not touched.
+//! 5. What somebody has given a second name is theirs as well: it loses ours and is let go as it is.
 //!
 //! What it does *not* do: touch the disk itself. It says which step is next; the publish tile does it.
 
@@ -45,6 +45,8 @@ enum State {
     Taken,
     Published(ArchiveName),
     Resting(Stopwatch),
+    /// Let go: the pool has to be opened anew, and has another one in its place then.
+    Gone,
 }
 
 /// A file.
@@ -87,12 +89,12 @@ fn parse_placeholder(name: &str) -> Option<(Kind, usize)> {
 }
 
 impl Pool {
-    /// Opens all files there will be. `own` says of an archive in the folder whether this service made
-    /// it.
+    /// Opens all files there will be. `own` says of an archive in the folder, by its name and inode, with
+    /// how many bytes this service published it; `None`: it did not.
     pub(crate) fn open(
         folder: &HeldFolder,
         retention: Retention,
-        mut own: impl FnMut(&ArchiveName) -> Result<bool, ServiceError>,
+        mut own: impl FnMut(&ArchiveName, u64) -> Result<Option<u64>, ServiceError>,
     ) -> Result<Self, ServiceError> {
         let mut pool = Self { retention, files: Vec::new(), held: Vec::new() };
         let wanted = [Kind::Full, Kind::Incremental].map(|kind| pool.retained(kind) + 1);
@@ -106,19 +108,24 @@ impl Pool {
                 leftovers.push((known, entry.name));
             } else if let Ok(name) = ArchiveName::parse(&entry.name)
                 && entry.is_file
-                && own(&name)?
+                && let Some(inode) = folder.inode(&entry.name)?
+                && let Some(bytes) = own(&name, inode)?
             {
-                published.push((name, entry.name));
+                match entry.bytes {
+                    // Its name was taken and not lost for good before it was cleared.
+                    0 => folder.remove(&entry.name)?,
+                    now if now == bytes => published.push((name, entry.name)),
+                    // Somebody has written to it.
+                    _ => {}
+                }
             }
         }
         // Newest first: what is beyond the bound is left alone, and is the oldest.
         published.sort_by_key(|(name, _)| std::cmp::Reverse(name.slot()));
         published.truncate(FILES_MAX - wanted.iter().sum::<usize>());
         for (name, file) in published {
-            // One that became a link, or has a second name, is somebody else's by now.
-            if let Ok(file) = folder.take(&file) {
-                pool.add(kind_of(&name), State::Published(name), file);
-            }
+            let file = folder.take(&file)?;
+            pool.add(kind_of(&name), State::Published(name), file);
         }
         for (kind, wanted) in [Kind::Full, Kind::Incremental].into_iter().zip(wanted) {
             let mut of_kind = leftovers.iter().filter(|((of, _), _)| *of == kind);
@@ -129,6 +136,10 @@ impl Pool {
                     0 => folder.remove(name)?,
                     _ => {
                         let file = folder.take(name)?;
+                        if file.names()? > 1 {
+                            folder.remove(name)?;
+                            continue;
+                        }
                         pool.add_named(kind, State::Taken, file, name.clone());
                         missing -= 1;
                     }
@@ -225,6 +236,7 @@ impl Pool {
         self.of(kind).any(|(_, file)| match &file.state {
             // Read for longer it is as good as taken.
             State::Resting(since) => since.elapsed() < 2 * REST,
+            State::Gone => true,
             _ => false,
         })
     }
@@ -262,7 +274,7 @@ impl Pool {
             let is_due = match &file.state {
                 State::Resting(since) => since.elapsed() >= REST,
                 State::Taken => true,
-                State::Free | State::Published(_) => false,
+                State::Free | State::Published(_) | State::Gone => false,
             };
             if is_due {
                 steps.push(Step::Clear { file: number });
@@ -274,12 +286,39 @@ impl Pool {
     /// What became of a step of [`Self::tidying`].
     pub(crate) fn tidied(&mut self, step: &Step, done: Done) {
         match (step, done) {
-            (_, Done::InUse) | (Step::Publish { .. }, _) => {}
+            (_, Done::InUse | Done::Named) | (Step::Publish { .. }, _) => {}
             (Step::Retire { file, .. }, Done::Yes) => {
                 self.files[*file].state = State::Resting(Stopwatch::start());
             }
             (Step::Clear { file }, Done::Yes) => self.files[*file].state = State::Free,
         }
+    }
+
+    /// If the file of a step of [`Self::tidying`] has a second name: takes ours away, and leaves the file
+    /// and what is in it to whoever gave the other one. Whether it was so.
+    pub(crate) fn let_go_if_shared(
+        &mut self,
+        step: &Step,
+        folder: &HeldFolder,
+    ) -> Result<bool, icecore_disk::Error> {
+        let (file, name) = match step {
+            Step::Retire { file, from, .. } => (*file, from),
+            Step::Clear { file } => (*file, &self.files[*file].placeholder),
+            Step::Publish { .. } => return Ok(false),
+        };
+        if self.held[file].names()? <= 1 {
+            return Ok(false);
+        }
+        folder.remove(name)?;
+        self.files[file].state = State::Gone;
+        folder.sync()?;
+        Ok(true)
+    }
+
+    /// The names of all that is published.
+    pub(crate) fn names(&self) -> BTreeSet<String> {
+        let published = [Kind::Full, Kind::Incremental].into_iter();
+        published.flat_map(|kind| self.published(kind)).map(|(_, name)| name.to_string()).collect()
     }
 
     /// Whether all that is published is still there. An archive that somebody has removed or renamed took

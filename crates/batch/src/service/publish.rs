@@ -3,7 +3,7 @@
 //!
 //! | step | what is done |
 //! |---|---|
-//! | publish | the file is synced, gets its name without replacing anything, the folder is synced |
+//! | publish | the file is synced, gets its name without replacing anything, the folder is synced; if that does not work, it loses the name again |
 //! | retire | if nobody reads it: it loses its name to its placeholder's, the folder is synced |
 //! | clear | if nobody reads it: it is cut to nothing |
 //!
@@ -42,6 +42,9 @@ pub(crate) enum Done {
     Yes,
     /// Somebody reads the file: nothing has changed.
     InUse,
+    /// It has its name, which may be gone after a loss of power: the folder could not be synced, and the
+    /// name could not be taken back.
+    Named,
 }
 
 /// Carries out a step.
@@ -53,15 +56,31 @@ pub(crate) fn carry_out(
     match step {
         Step::Publish { file, from, to } => {
             files[*file].sync()?;
-            folder.rename(from, to)?;
-            folder.sync()?;
-            Ok(Done::Yes)
+            publish(|from, to| folder.rename(from, to), || folder.sync(), from, to)
         }
         Step::Retire { file, from, to } => unless_read(&files[*file], || {
             folder.rename(from, to)?;
             folder.sync()
         }),
         Step::Clear { file } => unless_read(&files[*file], || files[*file].truncate(0)),
+    }
+}
+
+/// Gives a file its name. What fails leaves it without: a file that is cleared as one that failed must
+/// not be found under the name of an archive.
+fn publish(
+    rename: impl Fn(&str, &str) -> Result<(), Error>,
+    sync: impl Fn() -> Result<(), Error>,
+    from: &str,
+    to: &str,
+) -> Result<Done, Error> {
+    rename(from, to)?;
+    match sync() {
+        Ok(()) => Ok(Done::Yes),
+        Err(error) => match rename(to, from) {
+            Ok(()) => Err(error),
+            Err(_) => Ok(Done::Named),
+        },
     }
 }
 
@@ -159,5 +178,33 @@ impl Publishing {
         controller.next()?;
         let answer = self.desk.answer.lock().expect("no holder of this lock panics").take();
         Ok(answer.expect("a tile that was started has answered"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn a_file_whose_folder_cannot_be_synced_loses_its_name_again_or_counts_as_published() {
+        let at = tempfile::tempdir().expect("temporary folder");
+        let folder = HeldFolder::open(at.path()).expect("opened").expect("free");
+        drop(folder.create(".snapshot-0.partial").expect("created"));
+        let rename = |from: &str, to: &str| folder.rename(from, to);
+        let broken = || HeldFolder::open(at.path().join("none")).map(|_| ());
+        let is_there = |name: &str| at.path().join(name).exists();
+        let done = publish(rename, broken, ".snapshot-0.partial", "snapshot");
+        assert!(done.is_err());
+        assert!(is_there(".snapshot-0.partial") && !is_there("snapshot"));
+        // Its old name is taken meanwhile.
+        let broken = || {
+            fs::write(at.path().join(".snapshot-0.partial"), b"").expect("written");
+            broken()
+        };
+        let done = publish(rename, broken, ".snapshot-0.partial", "snapshot");
+        assert_eq!(done.expect("it has its name"), Done::Named);
+        assert!(is_there("snapshot"));
     }
 }

@@ -134,6 +134,11 @@ impl Schedule {
         is_free
     }
 
+    /// Nothing is asked for any more.
+    pub fn withdraw(&mut self) {
+        (self.asked, self.asked_due) = (None, None);
+    }
+
     /// What was asked for and its root has come.
     pub fn take_asked(&mut self) -> Option<(Kind, Slot)> {
         self.asked_due.take()
@@ -146,6 +151,12 @@ impl Schedule {
             self.incremental.due = self.incremental.due.filter(|due| *due > slot);
             return Some((Kind::Full, slot));
         }
+        self.take_incremental()
+    }
+
+    /// The incremental archive to make now, when the full one that is due has to wait: otherwise who
+    /// reads full archives would keep all others from being made. As [`Self::take`].
+    pub fn take_incremental(&mut self) -> Option<(Kind, Slot)> {
         let slot = self.incremental.due.take()?;
         match self.base.is_some_and(|base| base < slot) {
             true => Some((Kind::Incremental, slot)),
@@ -283,6 +294,10 @@ mod tests {
         schedule.root(107);
         assert!(!schedule.ask(Full, 200), "and is not made yet");
         assert_eq!(schedule.take_asked(), Some((Full, 107)));
+        assert!(schedule.ask(Full, 108));
+        schedule.withdraw();
+        schedule.root(108);
+        assert_eq!(schedule.take_asked(), None);
         schedule.made(Full, 107);
         schedule.root(109);
         assert_eq!(take_all(&mut schedule), []);
@@ -314,6 +329,21 @@ mod tests {
         schedule.put_back(Full, 300);
         schedule.root(400);
         assert_eq!(take_all(&mut schedule), [(Full, 400)]);
+    }
+
+    #[test]
+    fn a_full_archive_that_has_to_wait_lets_incremental_ones_by() {
+        let mut schedule = Schedule::new(intervals(100, 10), Some(100), 100);
+        [200, 205, 210].into_iter().for_each(|slot| schedule.root(slot));
+        for slot in [210, 220] {
+            schedule.root(slot);
+            assert_eq!(schedule.take(), Some((Full, 200)));
+            schedule.put_back(Full, 200);
+            assert_eq!(schedule.take_incremental(), Some((Incremental, slot)));
+            schedule.made(Incremental, slot);
+            assert_eq!(schedule.take_incremental(), None);
+        }
+        assert_eq!(take_all(&mut schedule), [(Full, 200)]);
     }
 
     #[test]

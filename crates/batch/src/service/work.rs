@@ -1,5 +1,7 @@
 //! The thread that works: follows roots, keeps the pool in order, does one job after another.
 
+mod windows;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     io::Write as _,
@@ -12,8 +14,8 @@ use icecore_disk::{HeldFolder, Stopwatch};
 use icecore_hash::lattice_checksum;
 use icecore_restore::Progress;
 use icecore_store::{
-    AccountsHashed, At, Error as StoreError, FileName, RootedSlot, SlotState, SnapshotMade, Store,
-    View,
+    AccountsHashed, At, Error as StoreError, FileName, SlotState, SnapshotIntent, SnapshotMade,
+    Store, View,
 };
 use icecore_tile::Controller;
 use icecore_types::Slot;
@@ -32,13 +34,16 @@ use crate::{Composed, Error, Extent, create::LEASE};
 const REST: Duration = Duration::from_millis(100);
 
 /// How often it looks whether all archives are still there.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+pub(super) const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Slots that became final, of one look.
 const ROOTS_MAX: usize = 4096;
 
-/// What of the journal is looked through for archives that are there: more than there can be.
+/// What of the journal is looked through for accounts hashes of windows.
 const MADE_MAX: usize = 16 * FILES_MAX;
+
+/// What is said when an incremental archive has nothing to build on.
+const NO_BASE: &str = "there is no full archive that it could build on: the store does not keep all that was written since; the next full one ends that";
 
 /// Why an archive was not made.
 enum NotMade {
@@ -56,17 +61,25 @@ pub(super) struct Work<'a, 'm> {
     folder: Arc<HeldFolder>,
     /// Made when the pool is open for the first time.
     schedule: Option<Schedule>,
-    /// What the journal says of archives that are or were there, by their names.
-    made: BTreeMap<String, SnapshotMade>,
+    /// The archives of the pool that are published, by their names: which files they are, and what the
+    /// journal says of them.
+    own: BTreeMap<String, SnapshotIntent>,
+    /// Those of them that got their names just before an end, and were not recorded.
+    unrecorded: BTreeSet<String>,
     /// Events from here on were not looked at.
     next_event: u64,
-    /// The last slot whose accounts were hashed as those of a window.
-    window_done: Slot,
+    /// The last slot whose accounts were hashed as those of a window, or are to be.
+    window_done: Option<Slot>,
     window_due: Option<View>,
     /// What was told and is still so.
     trouble: Option<String>,
     in_use: BTreeSet<String>,
-    has_no_file: bool,
+    /// Kinds of which it was told that no file is free.
+    no_file: BTreeSet<Kind>,
+    /// The state of the newest full archive, and since when it is held.
+    held_base: Option<(View, Stopwatch)>,
+    /// The full archive of which it was told that nothing can be built on it.
+    no_base: Option<Slot>,
 }
 
 /// The pool, and who does what is to be done to it.
@@ -82,66 +95,70 @@ impl<'a, 'm> Work<'a, 'm> {
         store: &'a Store,
         folder: Arc<HeldFolder>,
     ) -> Result<Self, ServiceError> {
-        let made = store.snapshots_made(MADE_MAX)?;
-        let made = made.into_iter().map(|made| (made.name.0.clone(), made)).collect();
-        let root = store.coverage().last.unwrap_or(0);
+        let there =
+            icecore_disk::list(folder.path())?.into_iter().map(|entry| entry.name).collect();
+        let recorded = store.snapshots_named(&there)?;
+        let mut own = BTreeMap::new();
+        for intent in store.snapshot_intents(&there)? {
+            // The last first: a name may have been given to one file after the other.
+            own.entry(intent.made.name.0.clone()).or_insert(intent);
+        }
+        let unrecorded = own.keys().filter(|name| !recorded.contains(*name)).cloned().collect();
         let windows = store.accounts_hashes(MADE_MAX)?;
         let window = windows.iter().find(|hashed| hashed.is_of_window).map(|hashed| hashed.slot);
         service.desk.update(|status| status.last_accounts_hash = windows.first().cloned());
-        Ok(Self {
+        let mut work = Self {
             service,
             store,
             folder,
             schedule: None,
-            made,
+            own,
+            unrecorded,
             next_event: store.last_rooting().unwrap_or(0),
-            window_done: window.unwrap_or(root),
+            window_done: window,
             window_due: None,
             trouble: None,
             in_use: BTreeSet::new(),
-            has_no_file: false,
-        })
+            no_file: BTreeSet::new(),
+            held_base: None,
+            no_base: None,
+        };
+        if service.options.epoch_accounts_hash {
+            work.look_for_missed_window()?;
+        }
+        Ok(work)
     }
 
-    /// Whether an archive in the folder is of this store: the journal knows it, or it got its name just
-    /// before an end, and its hash is that of the store's state.
-    pub(super) fn is_own(&mut self, name: &ArchiveName) -> Result<bool, ServiceError> {
+    /// With how many bytes this service has published an archive of the folder; `None`: the file is not
+    /// the one to which it gave that name. What got its name just before an end is recorded now.
+    pub(super) fn published_bytes(
+        &mut self,
+        name: &ArchiveName,
+        inode: u64,
+    ) -> Result<Option<u64>, ServiceError> {
         let file = name.to_string();
-        if self.made.contains_key(&file) {
-            return Ok(true);
-        }
-        let found = match self.store.view(At::Slot(name.slot())) {
-            Ok(view) if view.slot().number == name.slot() => view,
-            Ok(_)
-            | Err(
-                StoreError::NotCovered { .. }
-                | StoreError::InGap { .. }
-                | StoreError::NoFork { .. }
-                | StoreError::Empty,
-            ) => return Ok(false),
-            Err(error) => return Err(error.into()),
+        let Some(own) = self.own.get(&file).filter(|own| own.inode == inode) else {
+            return Ok(None);
         };
-        let totals = found.totals()?;
-        if lattice_checksum(&totals.lattice) != *name.hash() {
-            return Ok(false);
+        if self.unrecorded.contains(&file) {
+            match self.store.view(At::Slot(name.slot())) {
+                Ok(view) if view.slot().number == name.slot() => {
+                    self.store.record_snapshot(&view, &own.made)?;
+                    self.service.tell(&Told::Found { made: own.made.clone() });
+                }
+                // Its slot is not kept any more: what it was made of cannot be said.
+                Ok(_) => {}
+                Err(error) if windows::is_not_kept(&error) => {}
+                Err(error) => return Err(error.into()),
+            }
+            self.unrecorded.remove(&file);
         }
-        let path = self.folder.path().join(&file);
-        let made = SnapshotMade {
-            slot: name.slot(),
-            base: name.base(),
-            snapshot_hash: *name.hash(),
-            bank_hash: found.slot().bank.bank_hash,
-            capitalization: totals.capitalization,
-            // How many are in an incremental one is not known without reading it.
-            num_accounts: if name.is_incremental() { 0 } else { totals.num_accounts },
-            num_tombstones: 0,
-            bytes: icecore_disk::File::open(path)?.bytes(),
-            name: FileName(file.clone()),
-        };
-        self.store.record_snapshot(&found, &made)?;
-        self.service.tell(&Told::Found { made: made.clone() });
-        self.made.insert(file, made);
-        Ok(true)
+        Ok(Some(own.made.bytes))
+    }
+
+    /// Whether the pool was open once.
+    pub(super) fn has_begun(&self) -> bool {
+        self.schedule.is_some()
     }
 
     /// Works until the service is stopped, or the pool has to be opened anew.
@@ -152,21 +169,27 @@ impl<'a, 'm> Work<'a, 'm> {
         controller: &mut Controller<'_>,
     ) -> Result<(), ServiceError> {
         let mut hands = Hands { pool, publishing, controller };
+        let names = hands.pool.names();
+        self.own.retain(|name, _| names.contains(name));
         self.schedule(&hands.pool);
         self.look_at_pool(&hands.pool);
         self.service.desk.update(|status| status.is_running = true);
-        let mut looked = Stopwatch::start();
+        let (mut looked, mut unseen) = (Stopwatch::start(), None);
         loop {
             let followed = self.follow();
             let tidied = self.tidy(&mut hands)?;
-            self.note_trouble(followed.err().map(|error| error.to_string()).or(tidied));
+            let unfollowed = followed.err().map(|error| error.to_string());
+            self.note_trouble(unfollowed.or(tidied).or_else(|| unseen.clone()));
             if self.service.desk.is_stopping() {
                 return Ok(());
             }
             if looked.elapsed() > LOOK_EVERY {
-                if !hands.pool.is_whole(&self.folder)? {
-                    return Ok(());
-                }
+                unseen = match hands.pool.is_whole(&self.folder) {
+                    Ok(true) => None,
+                    Ok(false) => return Ok(()),
+                    Err(error) => Some(error.to_string()),
+                };
+                self.hold_base(newest(&hands.pool, Kind::Full));
                 looked = Stopwatch::start();
             }
             if !self.work(&mut hands)? {
@@ -199,14 +222,16 @@ impl<'a, 'm> Work<'a, 'm> {
             pool.published(Kind::Full).iter().map(|(_, name)| name.slot()).collect();
         let last = |kind| {
             let published = pool.published(kind);
-            published.first().and_then(|(_, name)| self.made.get(&name.to_string()).cloned())
+            published.first().and_then(|(_, name)| self.made(name))
         };
         let (last_full, last_incremental) = (last(Kind::Full), last(Kind::Incremental));
         self.scheduled().set_base(fulls.first().copied());
+        self.hold_base(fulls.first().copied());
         let [next_full, next_incremental] =
             [Kind::Full, Kind::Incremental].map(|kind| self.scheduled().next(kind));
         let in_use = self.in_use.len() as u64;
-        self.service.desk.set_fulls(fulls);
+        let incrementals = pool.published(Kind::Incremental).into_iter().map(|(_, name)| name);
+        self.service.desk.set_there(fulls, incrementals.collect());
         self.service.desk.update(|status| {
             status.last_full = last_full;
             status.last_incremental = last_incremental;
@@ -214,6 +239,26 @@ impl<'a, 'm> Work<'a, 'm> {
             status.next_incremental = next_incremental;
             status.in_use = in_use;
         });
+    }
+
+    /// Holds the state of the newest full archive, so that what was written since stays known, however
+    /// little of the past the store keeps: incremental archives are built of it.
+    fn hold_base(&mut self, base: Option<Slot>) {
+        let Some(base) = base.filter(|_| self.service.options.intervals.incremental.is_some())
+        else {
+            self.held_base = None;
+            return;
+        };
+        let is_held = self
+            .held_base
+            .as_ref()
+            .is_some_and(|(view, since)| view.slot().number == base && since.elapsed() < LEASE / 2);
+        if !is_held {
+            // One that is gone is told when an archive should build on it.
+            let view = self.store.view_for(At::Slot(base), "base of incremental snapshots", LEASE);
+            let view = view.ok().filter(|view| view.slot().number == base);
+            self.held_base = view.map(|view| (view, Stopwatch::start()));
+        }
     }
 
     /// Takes in the slots that became final.
@@ -234,7 +279,7 @@ impl<'a, 'm> Work<'a, 'm> {
             if self.service.options.epoch_accounts_hash
                 && let Some(epochs) = epochs
             {
-                self.look_for_window(slot, &epochs)?;
+                self.look_for_window(slot.number, slot.bank.parent_slot, &epochs)?;
             }
         }
         self.next_event = next;
@@ -250,36 +295,32 @@ impl<'a, 'm> Work<'a, 'm> {
         slots.map(|slot| slot.number).max().unwrap_or(0)
     }
 
-    /// The first root at or past a quarter of its epoch is that of the epoch's window.
-    fn look_for_window(
-        &mut self,
-        slot: &RootedSlot,
-        epochs: &icecore_types::EpochSchedule,
-    ) -> Result<(), StoreError> {
-        let epoch = epochs.epoch_of(slot.number);
-        let start = epochs.first_slot(epoch).saturating_add(epochs.slots_in(epoch) / 4);
-        if slot.number < start || self.window_done >= start {
-            return Ok(());
-        }
-        // Held from now on: jobs may take long before it is its turn.
-        let view = self.store.view_for(At::Slot(slot.number), "accounts hash", LEASE)?;
-        self.window_done = slot.number;
-        self.window_due = Some(view);
-        Ok(())
-    }
-
     /// Retires what is beyond retention, and clears what has rested. What does not work is told.
     fn tidy(&mut self, hands: &mut Hands<'_, '_, '_>) -> Result<Option<String>, ServiceError> {
         let (mut trouble, mut in_use) = (None, BTreeSet::new());
         let mut has_changed = false;
         for step in hands.pool.tidying() {
+            match hands.pool.let_go_if_shared(&step, &self.folder) {
+                Ok(false) => {}
+                Ok(true) => {
+                    if let Step::Retire { from, .. } = step {
+                        self.has_gone(from);
+                    }
+                    has_changed = true;
+                    continue;
+                }
+                Err(error) => {
+                    trouble = Some(error.to_string());
+                    continue;
+                }
+            }
             match hands.ask(step.clone())? {
                 Ok(done) => {
                     hands.pool.tidied(&step, done);
                     has_changed |= done == Done::Yes;
                     match (step, done) {
                         (Step::Retire { from, .. }, Done::Yes) => {
-                            self.service.tell(&Told::Retired { name: from });
+                            self.has_gone(from);
                         }
                         (Step::Retire { from, .. }, Done::InUse) => {
                             if !self.in_use.contains(&from) {
@@ -293,6 +334,7 @@ impl<'a, 'm> Work<'a, 'm> {
                 Err(error) => trouble = Some(error.to_string()),
             }
         }
+        assert!(self.own.len() <= FILES_MAX, "what has gone is forgotten");
         has_changed |= in_use != self.in_use;
         self.in_use = in_use;
         if has_changed {
@@ -301,7 +343,18 @@ impl<'a, 'm> Work<'a, 'm> {
         Ok(trouble)
     }
 
-    fn note_trouble(&mut self, trouble: Option<String>) {
+    fn has_gone(&mut self, name: String) {
+        self.own.remove(&name);
+        self.service.tell(&Told::Retired { name });
+    }
+
+    /// What the journal says of an archive of the pool.
+    fn made(&self, name: &ArchiveName) -> Option<SnapshotMade> {
+        self.own.get(&name.to_string()).map(|own| own.made.clone())
+    }
+
+    /// Tells what does not work, once while it is so.
+    pub(super) fn note_trouble(&mut self, trouble: Option<String>) {
         if let Some(what) = trouble.clone().filter(|what| self.trouble.as_ref() != Some(what)) {
             self.service.tell(&Told::Trouble { what });
         }
@@ -310,7 +363,12 @@ impl<'a, 'm> Work<'a, 'm> {
 
     /// Does the next job; false: there is none, or none that can be done now.
     fn work(&mut self, hands: &mut Hands<'_, '_, '_>) -> Result<bool, ServiceError> {
-        match self.service.desk.take_request() {
+        let request = self.service.desk.take_request();
+        if request.is_some() {
+            // The one before was replaced while it waited for its slot.
+            self.scheduled().withdraw();
+        }
+        match request {
             Some(Job::Archive(kind, slot)) => return self.asked_archive(kind, slot, hands),
             Some(Job::ArchiveFrom(kind, slot)) => {
                 let is_taken = self.scheduled().ask(kind, slot);
@@ -330,6 +388,9 @@ impl<'a, 'm> Work<'a, 'm> {
             None => {}
         }
         if let Some((kind, slot)) = self.scheduled().take_asked() {
+            if !self.service.desk.has_come() {
+                return Ok(true);
+            }
             return self.asked_archive(kind, slot, hands);
         }
         if let Some(view) = self.window_due.take() {
@@ -338,20 +399,39 @@ impl<'a, 'm> Work<'a, 'm> {
             return Ok(true);
         }
         let Some((kind, slot)) = self.scheduled().take() else { return Ok(false) };
+        let is_done = self.due_archive(kind, slot, hands)?;
+        if is_done || kind == Kind::Incremental {
+            return Ok(is_done);
+        }
+        // A full one that has to wait does not keep the incremental ones waiting.
+        match self.scheduled().take_incremental() {
+            Some((kind, slot)) => self.due_archive(kind, slot, hands),
+            None => Ok(false),
+        }
+    }
+
+    /// Makes an archive that is due; false: it has to wait for a file.
+    fn due_archive(
+        &mut self,
+        kind: Kind,
+        slot: Slot,
+        hands: &mut Hands<'_, '_, '_>,
+    ) -> Result<bool, ServiceError> {
         let made = self.archive(kind, slot, hands)?;
-        let has_no_file = matches!(made, Err(NotMade::NoFile));
         match made {
             Ok(_) => {}
             Err(NotMade::NoFile) => {
-                if !self.has_no_file && !hands.pool.is_one_coming(kind) {
+                let is_one_coming = hands.pool.is_one_coming(kind);
+                if !is_one_coming && self.no_file.insert(kind) {
                     self.service.tell(&Told::NoFile { kind, slot });
                 }
                 self.scheduled().put_back(kind, slot);
+                return Ok(false);
             }
             Err(NotMade::NoBase | NotMade::Because(_)) => self.scheduled().failed(kind),
         }
-        self.has_no_file = has_no_file && !hands.pool.is_one_coming(kind);
-        Ok(!has_no_file)
+        self.no_file.remove(&kind);
+        Ok(true)
     }
 
     /// Makes an archive that was asked for; false: it has to wait for a file that will be free.
@@ -376,9 +456,7 @@ impl<'a, 'm> Work<'a, 'm> {
             Err(NotMade::NoFile) => {
                 Outcome::Failed("all archives that are there are being read; ask later".into())
             }
-            Err(NotMade::NoBase) => {
-                Outcome::Failed("there is no full archive that it could build on".into())
-            }
+            Err(NotMade::NoBase) => Outcome::Failed(NO_BASE.into()),
             Err(NotMade::Because(why)) => Outcome::Failed(why),
         });
     }
@@ -399,7 +477,15 @@ impl<'a, 'm> Work<'a, 'm> {
             }
             Ok((_, false)) => self.scheduled().made(kind, slot),
             Err(NotMade::Because(why)) => self.tell_failed(kind, slot, why.clone()),
-            Err(NotMade::NoBase | NotMade::NoFile) => {}
+            Err(NotMade::NoBase) => {
+                // Once for each full archive, not for each interval.
+                let base = newest(&hands.pool, Kind::Full);
+                if self.no_base != base {
+                    self.no_base = base;
+                    self.tell_failed(kind, slot, NO_BASE.into());
+                }
+            }
+            Err(NotMade::NoFile) => {}
         }
         self.look_at_pool(&hands.pool);
         Ok(made.map(|(made, _)| made))
@@ -449,8 +535,8 @@ impl<'a, 'm> Work<'a, 'm> {
         };
         let there = hands.pool.published(kind).into_iter().map(|(_, name)| name);
         let same = there.filter(|name| name.slot() == slot && name.base() == base);
-        if let Some(made) = same.filter_map(|name| self.made.get(&name.to_string())).next() {
-            return Ok(Ok((made.clone(), false)));
+        if let Some(made) = same.filter_map(|name| self.made(&name)).next() {
+            return Ok(Ok((made, false)));
         }
         let Some((number, placeholder)) = hands.pool.take(kind) else {
             return Ok(Err(NotMade::NoFile));
@@ -464,9 +550,6 @@ impl<'a, 'm> Work<'a, 'm> {
         let (composed, bytes) =
             or_not_made!(self.write(&view, extent, number, &placeholder, hands, &progress));
         progress.begin("publish");
-        let step = hands.pool.publish(number, &composed.name);
-        or_not_made!(hands.ask(step)?);
-        hands.pool.is_published(number, composed.name);
         let file = composed.name.to_string();
         let made = SnapshotMade {
             slot,
@@ -479,12 +562,24 @@ impl<'a, 'm> Work<'a, 'm> {
             bytes,
             name: FileName(file.clone()),
         };
+        // From here on the file is known as ours under that name, also after an end.
+        let inode = or_not_made!(hands.pool.held()[number].inode());
+        let intent = SnapshotIntent { inode, made: made.clone() };
+        or_not_made!(self.store.record_snapshot_intent(&view, &intent));
+        let step = hands.pool.publish(number, &composed.name);
+        if or_not_made!(hands.ask(step)?) == Done::Named {
+            let what = format!("{file} is there, and its folder could not be synced");
+            self.service.tell(&Told::Trouble { what });
+        }
+        hands.pool.is_published(number, composed.name);
         if let Err(error) = self.store.record_snapshot(&view, &made) {
             // The next start records it.
             let what = format!("{file} is there, and the journal does not know it yet: {error}");
             self.service.tell(&Told::Trouble { what });
         }
-        self.made.insert(file, made.clone());
+        self.own.insert(file, intent);
+        // While the view is there, nothing of what came since has gone.
+        self.hold_base(newest(&hands.pool, Kind::Full));
         Ok(Ok((made, true)))
     }
 

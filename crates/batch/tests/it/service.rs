@@ -6,6 +6,8 @@ mod grown;
 mod kit;
 #[path = "service/real.rs"]
 mod real;
+#[path = "service/steady.rs"]
+mod steady;
 
 use std::{
     fs,
@@ -17,6 +19,7 @@ use std::{
 
 use icecore_batch::service::{Answer, FAR_BEHIND_SLOTS, Kind, Outcome, ServiceError, Told, Wanted};
 use icecore_disk::HeldFolder;
+use icecore_store::{At, SnapshotIntent};
 use icecore_types::Slot;
 
 use self::{
@@ -89,11 +92,104 @@ fn incremental_archives_go_with_the_full_one_they_are_built_on() {
         at_work.make(Kind::Full, 140);
         at_work.settle();
         assert_eq!(slots_in(to.path()), (vec![130, 140], vec![]));
-        // One of before what is retained is made, and goes.
-        assert_eq!(at_work.make(Kind::Full, 111).slot, 111);
-        at_work.settle();
-        assert_eq!(slots_in(to.path()), (vec![130, 140], vec![]));
     });
+}
+
+#[test]
+fn what_would_go_as_soon_as_it_was_made_is_not_made_on_request() {
+    let grown = Grown::new(100);
+    (101..160).for_each(|slot| grown.grow(slot));
+    let to = folder();
+    at_work(&grown.store, &options(to.path(), [0, 0], [2, 2]), &Fake::new(), |at_work| {
+        for slot in [110, 130, 120] {
+            at_work.make(Kind::Full, slot);
+            at_work.settle();
+        }
+        assert_eq!(slots_in(to.path()).0, [120, 130]);
+        let refused = |kind, slot, says: &str| {
+            let answer = at_work.ask(Wanted::Snapshot { kind, slot: Some(slot) });
+            let Answer::NotAvailable { why, .. } = answer else { panic!("{answer:?}") };
+            assert!(why.contains(says), "{why}");
+        };
+        refused(Kind::Full, 115, "2 newer ones are there, and 2 are retained");
+        assert_eq!(at_work.make(Kind::Full, 120).slot, 120, "it is there");
+        for slot in [140, 150] {
+            at_work.make(Kind::Incremental, slot);
+        }
+        refused(Kind::Incremental, 135, "2 newer ones are there, and 2 are retained");
+        refused(Kind::Incremental, 115, "no full archive");
+        assert_eq!(at_work.make(Kind::Incremental, 140).slot, 140, "it is there");
+        assert_eq!(slots_in(to.path()), (vec![120, 130], vec![140, 150]));
+    });
+}
+
+#[test]
+fn archives_of_the_same_states_that_others_made_stay_and_nothing_is_built_on_them() {
+    let (grown, other) = (Grown::new(100), Grown::new(100));
+    for slot in 101..110 {
+        grown.grow(slot);
+        other.grow(slot);
+    }
+    let to = folder();
+    let quiet = options(to.path(), [0, 0], [1, 1]);
+    let foreign = at_work(&other.store, &quiet, &Fake::new(), |at_work| {
+        [at_work.make(Kind::Full, 101), at_work.make(Kind::Incremental, 104)]
+    });
+    let copy = fs::read(to.path().join(&foreign[0].name.0)).expect("there");
+    at_work(&grown.store, &quiet, &Fake::new(), |at_work| {
+        let answer = at_work.ask(Wanted::Snapshot { kind: Kind::Incremental, slot: Some(105) });
+        assert!(matches!(answer, Answer::NotAvailable { .. }), "{answer:?}");
+        for slot in [102, 103] {
+            at_work.make(Kind::Full, slot);
+        }
+        at_work.wait("ours goes", |_| slots_in(to.path()).0 == [101, 103]);
+        assert!(!at_work.told().iter().any(|told| matches!(told, Told::Found { .. })));
+    });
+    assert_eq!(slots_in(to.path()), (vec![101, 103], vec![104]));
+    // One that was the other's and has gone is put there again by somebody.
+    at_work(&other.store, &quiet, &Fake::new(), |at_work| {
+        at_work.make(Kind::Full, 106);
+        at_work.wait("the first goes", |_| slots_in(to.path()).0 == [103, 106]);
+    });
+    fs::write(to.path().join(&foreign[0].name.0), &copy).expect("written");
+    at_work(&other.store, &quiet, &Fake::new(), |at_work| {
+        at_work.make(Kind::Full, 107);
+        at_work.wait("the older one goes", |_| slots_in(to.path()).0 == [101, 103, 107]);
+    });
+    check_all(to.path());
+}
+
+#[test]
+fn who_has_an_archive_under_a_second_name_keeps_it_when_it_goes() {
+    let grown = Grown::new(100);
+    (101..120).for_each(|slot| grown.grow(slot));
+    let to = folder();
+    let quiet = options(to.path(), [0, 0], [1, 1]);
+    let second = to.path().join("mine");
+    let (first, whole) = at_work(&grown.store, &quiet, &Fake::new(), |at_work| {
+        let first = at_work.make(Kind::Full, 101);
+        at_work.make(Kind::Incremental, 103);
+        fs::hard_link(to.path().join(&first.name.0), &second).expect("linked");
+        (first, fs::read(&second).expect("there"))
+    });
+    at_work(&grown.store, &quiet, &Fake::new(), |at_work| {
+        at_work.settle();
+        assert_eq!(slots_in(to.path()), (vec![101], vec![103]), "it is still built on");
+        assert_eq!(at_work.status().last_full, Some(first));
+        at_work.make(Kind::Full, 105);
+        at_work.wait("it loses its name", |_| slots_in(to.path()) == (vec![105], vec![]));
+        at_work.wait("there is another file", |_| names(to.path()).len() == 5);
+        at_work.settle();
+        assert!(fs::read(&second).expect("there") == whole);
+        for slot in [107, 109] {
+            at_work.make(Kind::Full, slot);
+            at_work.wait("the older one goes", |_| slots_in(to.path()).0 == [slot]);
+            at_work.wait("it is cleared", |_| placeholder_bytes(to.path()) == 0);
+        }
+        assert_eq!(at_work.status().failures, 0);
+    });
+    assert!(fs::read(&second).expect("there") == whole);
+    check_all(to.path());
 }
 
 #[test]
@@ -206,7 +302,8 @@ fn requests_are_taken_or_told_why_not() {
             let answer = at_work.ask(snapshot(Kind::Full, Some(slot)));
             let Answer::NotAvailable { why, slots } = answer else { panic!("{answer:?}") };
             assert!(why.contains(&slot.to_string()), "{why}");
-            assert_eq!((slots.before, slots.count), (Some(slot - 1), 20));
+            assert_eq!((slots.before, slots.count), (Some(slot - 1), 16));
+            assert!(slots.has_more, "older ones are not looked for");
         }
         let answer = at_work.ask(snapshot(Kind::Incremental, None));
         assert!(matches!(answer, Answer::NotAvailable { .. }), "{answer:?}");
@@ -222,15 +319,11 @@ fn requests_are_taken_or_told_why_not() {
             panic!("made");
         };
         assert_eq!((newest.base, newest.slot), (Some(110), 138));
-        // Of a slot to come: it waits, and meanwhile no other one is taken.
+        // Of a slot to come: it waits.
         let Answer::Accepted(waiting) = at_work.ask(snapshot(Kind::Full, Some(150))) else {
             panic!("it is taken");
         };
         at_work.settle();
-        let Answer::Busy(why) = at_work.ask(snapshot(Kind::Full, None)) else {
-            panic!("there is one already");
-        };
-        assert!(why.contains("another request"), "{why}");
         (140..=160).for_each(|slot| grown.grow_with(slot, slot % 9 == 0));
         let Outcome::Snapshot(made) = waiting.wait() else { panic!("made") };
         assert_eq!(made.slot, 153);
@@ -478,7 +571,16 @@ fn whatever_step_an_end_comes_at_the_next_start_is_clean() {
         assert_eq!(start(&grown), 0);
         assert_eq!(names(to.path()), clean);
     }
-    // It was renamed, and the journal does not know it: that of a store of the same states.
+    // It was renamed, and the journal knows no more than that it was about to be: that of a store of
+    // the same states.
+    let held = HeldFolder::open(to.path()).expect("opened").expect("free");
+    for made in &made {
+        let inode = held.inode(&made.name.0).expect("asked").expect("there");
+        let view = twin.store.view(At::Slot(made.slot)).expect("kept");
+        let intent = SnapshotIntent { inode, made: made.clone() };
+        twin.store.record_snapshot_intent(&view, &intent).expect("recorded");
+    }
+    drop(held);
     assert_eq!(start(&twin), 2);
     assert_eq!(names(to.path()), clean);
     let known = twin.store.snapshots_made(9).expect("read");
@@ -521,16 +623,14 @@ fn what_is_not_ours_is_not_touched_nor_written_through() {
         fs::remove_file(to.path().join(name)).expect("removed");
     }
     let placeholder = to.path().join(".snapshot-0.partial");
-    for link in [
-        |from: &Path, to: &Path| std::os::unix::fs::symlink(from, to),
-        |from: &Path, to: &Path| fs::hard_link(from, to),
-    ] {
-        link(&own, &placeholder).expect("linked");
-        let ((), ended) = try_at_work(&grown.store, &quiet, &Fake::new(), |_| {});
-        assert!(ended.is_err(), "it is not written through");
-        fs::remove_file(&placeholder).expect("removed");
-    }
+    std::os::unix::fs::symlink(&own, &placeholder).expect("linked");
+    let ((), ended) = try_at_work(&grown.store, &quiet, &Fake::new(), |_| {});
+    assert!(ended.is_err(), "it is not written through");
+    fs::remove_file(&placeholder).expect("removed");
+    fs::hard_link(&own, &placeholder).expect("linked");
+    at_work(&grown.store, &quiet, &Fake::new(), |at_work| at_work.settle());
     assert_eq!(fs::read(&own).expect("there"), b"mine");
+    assert_eq!(fs::read(&placeholder).expect("there is another one"), b"");
     // The name of the next one is taken.
     grown.grow(102);
     let ahead = folder();

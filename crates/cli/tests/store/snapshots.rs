@@ -83,7 +83,9 @@ fn a_node_makes_snapshots_on_request_or_says_why_not() {
     let journal = store.path().join("journal");
     let events = icecore(&["journal", "tail", text(&journal)]).output().expect("the binary runs");
     let events = Ran::of(events).code(0).out;
-    assert!(events.contains("made #2  kind 10") && events.contains("kind 11"), "{events}");
+    for event in ["made #4  kind 12", "made #5  kind 10", "made #6  kind 11"] {
+        assert!(events.contains(event), "{event}: {events}");
+    }
     // A second node of another store has no part of this folder.
     let other = Store::restored();
     let taken = other.run(&["run", "--snapshots", text(to.path())]).code(4);

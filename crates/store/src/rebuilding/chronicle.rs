@@ -86,7 +86,8 @@ impl Chronicle {
             StoreEvent::Created(_)
             | StoreEvent::Moved(_)
             | StoreEvent::Snapshot(_)
-            | StoreEvent::AccountsHash(_) => {}
+            | StoreEvent::AccountsHash(_)
+            | StoreEvent::SnapshotIntent(_) => {}
             StoreEvent::Begun(begun) => {
                 // What was built on a slot that is forgotten here was never final.
                 if self.tree.get(begun.parent).is_some() {

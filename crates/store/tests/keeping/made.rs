@@ -1,6 +1,10 @@
 //! What was made of states is remembered, and slots that become final are told.
 
-use icecore_store::{AccountsHashed, At, FileName, Retention, RootedSlot, SnapshotMade, Store};
+use std::collections::BTreeSet;
+
+use icecore_store::{
+    AccountsHashed, At, FileName, Retention, RootedSlot, SnapshotIntent, SnapshotMade, Store,
+};
 use icecore_types::{Hash, Slot};
 
 use crate::world::World;
@@ -37,6 +41,7 @@ fn what_was_made_is_remembered_through_a_loss_of_power_compaction_and_rebuilding
     for retention in [Retention::Everything, Retention::Slots(3)] {
         let mut world = World::new(21, retention);
         let (mut snapshots, mut hashes) = (Vec::new(), Vec::new());
+        let mut intents = Vec::new();
         for round in 0..4 {
             for _ in 0..6 {
                 world.grow(20);
@@ -44,11 +49,14 @@ fn what_was_made_is_remembered_through_a_loss_of_power_compaction_and_rebuilding
             let root = world.root.1;
             let view = world.store.view(At::Root).expect("a view");
             let made = snapshot(root, snapshots.first().map(|made: &SnapshotMade| made.slot));
+            let intent = SnapshotIntent { inode: 1 << 40 | root, made: made.clone() };
+            world.store.record_snapshot_intent(&view, &intent).expect("recorded");
             world.store.record_snapshot(&view, &made).expect("recorded");
             let hashed = accounts_hash(root, round % 2 == 0);
             world.store.record_accounts_hash(&view, &hashed).expect("recorded");
             drop(view);
             snapshots.insert(0, made);
+            intents.insert(0, intent);
             hashes.insert(0, hashed);
             world = match round {
                 0 => world,
@@ -62,6 +70,12 @@ fn what_was_made_is_remembered_through_a_loss_of_power_compaction_and_rebuilding
             };
             assert_eq!(world.store.snapshots_made(9).expect("read"), snapshots);
             assert_eq!(world.store.accounts_hashes(9).expect("read"), hashes);
+            let mut names: BTreeSet<_> = snapshots.iter().map(|made| made.name.0.clone()).collect();
+            assert_eq!(world.store.snapshots_named(&names).expect("read"), names);
+            assert_eq!(world.store.snapshot_intents(&names).expect("read"), intents);
+            names.remove(&snapshots[0].name.0);
+            assert_eq!(world.store.snapshots_named(&names).expect("read"), names);
+            assert_eq!(world.store.snapshot_intents(&names).expect("read"), intents[1..]);
         }
         assert_eq!(world.store.snapshots_made(2).expect("read"), snapshots[..2]);
         world.check();

@@ -21,8 +21,8 @@ use icecore_hash::{
 };
 use icecore_restore::Progress;
 use icecore_store::{
-    Adopted, Attachment, BankFields, BaseFacts, CreateOptions, Options, SlotId, SlotStatement,
-    StateTotals, Store, View,
+    Adopted, Attachment, BankFields, BaseFacts, CreateOptions, Options, Retention, SlotId,
+    SlotStatement, StateTotals, Store, View,
     run::{BY_OWNER, BY_PUBKEY, Row},
 };
 use icecore_types::{Account, EpochSchedule, Hash, Pubkey, Slot};
@@ -77,11 +77,22 @@ impl Grown {
         Self::stating(base, |_| {})
     }
 
+    /// That keeps so many slots of the past, and drops others soon.
+    pub(crate) fn keeping(base: Slot, slots: u64) -> Self {
+        let options =
+            Options { retention: Retention::Slots(slots), flush_versions: 1, ..Options::default() };
+        Self::with(base, options, |_| {})
+    }
+
     /// With a base point that states something else.
     pub(crate) fn stating(base: Slot, change: impl FnOnce(&mut StateTotals)) -> Self {
+        Self::with(base, Options::default(), change)
+    }
+
+    fn with(base: Slot, options: Options, change: impl FnOnce(&mut StateTotals)) -> Self {
         let folder = folder();
         let path = folder.path().join("store");
-        let store = Store::create(path, &CreateOptions::default(), Options::default());
+        let store = Store::create(path, &CreateOptions::default(), options);
         let store = store.expect("made");
         let accounts: BTreeMap<_, _> =
             (0..ACCOUNTS).map(|number| (key(number), account(number + 1))).collect();
@@ -226,7 +237,7 @@ pub(crate) enum Fault {
     Write(io::ErrorKind, usize),
     /// What was written is found broken.
     Prove,
-    /// It goes on until it is interrupted.
+    /// It goes on until it is interrupted, or another fault is set: then it has written too much.
     Endless,
 }
 
@@ -274,10 +285,13 @@ impl Make for Fake {
                 output.write_all(&content[..room])?;
                 return Err(io::Error::from(kind).into());
             }
-            Fault::Endless => loop {
+            Fault::Endless => {
+                while self.get() == Fault::Endless {
+                    output.write_all(&content)?;
+                    thread::sleep(Duration::from_millis(1));
+                }
                 output.write_all(&content)?;
-                thread::sleep(Duration::from_millis(1));
-            },
+            }
             Fault::None | Fault::Prove => output.write_all(&content)?,
         }
         Ok(Composed {

@@ -4,7 +4,7 @@ use std::{
     fs,
     num::{NonZeroU64, NonZeroUsize},
     path::Path,
-    sync::Mutex,
+    sync::{Mutex, MutexGuard},
     thread,
     time::Duration,
 };
@@ -105,6 +105,11 @@ impl AtWork<'_, '_> {
     /// What was told so far.
     pub(crate) fn told(&self) -> Vec<Told> {
         self.told.lock().expect("nobody panics while holding it").clone()
+    }
+
+    /// Holds up the service when it next tells something.
+    pub(crate) fn hold_up(&self) -> MutexGuard<'_, Vec<Told>> {
+        self.told.lock().expect("nobody panics while holding it")
     }
 
     /// Waits until something is so.
