@@ -7,6 +7,7 @@
 //! cargo run --release -p icecore-benches -- bound DIR [ROUNDS] [--no-variants] [--json FILE]
 //! cargo run --release -p icecore-benches -- restore DIR SCRATCH [ROUNDS]
 //! cargo run --release -p icecore-benches -- factory DIR SCRATCH [ROUNDS]
+//! cargo run --release -p icecore-benches -- beside DIR SCRATCH
 //! cargo run --release -p icecore-benches -- ingest ARCHIVE FEED STORE [ROUNDS]
 //! cargo run --release -p icecore-benches -- store DIR --accounts 8000000
 //! ```
@@ -14,6 +15,7 @@
 //! What it does *not* do: fail because of a figure. Machines are shared and noisy; figures go into
 //! `docs/benchmarks.md` with their command.
 
+mod beside;
 mod blake3_sum;
 mod bound;
 mod factory;
@@ -59,6 +61,8 @@ enum Command {
     /// One run of `factory`, as it executes itself
     #[command(hide = true)]
     FactoryRun(factory::RunArguments),
+    /// What a writer feels of a full archive that is made beside it
+    Beside(beside::Arguments),
     /// Applying a slot feed
     Ingest(ingest::Arguments),
     /// Reading a store that is warm
@@ -84,6 +88,7 @@ fn main() -> ExitCode {
         Command::RestoreRun(arguments) => restore::run_once(&arguments),
         Command::Factory(arguments) => factory::run(&arguments),
         Command::FactoryRun(arguments) => factory::run_once(&arguments),
+        Command::Beside(arguments) => beside::run(&arguments),
         Command::Ingest(arguments) => ingest::run(&arguments),
         Command::Store(arguments) => store::run(&arguments),
         Command::BoundRun(arguments) => bound::run_once(&arguments),

@@ -40,7 +40,7 @@ use std::{
 
 use icecore_restore::Options;
 use icecore_store::Store;
-use icecore_tile::{RunOptions, SandboxMode};
+use icecore_tile::{RunOptions, SandboxMode, give_way};
 use icecore_types::Slot;
 
 use self::{
@@ -185,12 +185,14 @@ impl<'m> Service<'m> {
         Self { make, options, desk: Desk::default(), tell: Mutex::new(Box::new(tell)) }
     }
 
-    /// Runs until [`Self::stop`] is called.
+    /// Runs until [`Self::stop`] is called. The calling thread gives way to all others from now on, for
+    /// good, and so do those that it starts: call it on a thread of its own.
     ///
     /// # Errors
     /// When it cannot begin: the folder is held by another, or is none; when the publish tile fails.
     /// Nothing of the store is affected.
     pub fn run(&self, store: &Store) -> Result<(), ServiceError> {
+        give_way();
         let ended = self.run_until_stopped(store);
         // Who waits hears that nothing comes any more.
         self.desk.close();

@@ -16,6 +16,7 @@
 //! What it does *not* do: know what tiles compute, open files, print, or end the process.
 
 mod arena;
+mod background;
 mod bell;
 mod control;
 mod controller;
@@ -35,6 +36,7 @@ mod topology;
 mod workspace;
 
 pub use arena::{Arena, ArenaFull, Frame, List};
+pub use background::give_way;
 pub use control::Control;
 pub use controller::{Controller, Interrupt};
 pub use error::Error;
