@@ -160,20 +160,26 @@ fn a_node_that_is_killed_while_it_makes_snapshots_leaves_nothing_half() {
     ];
     for round in 0..12_u64 {
         let mut node = Node::start(&store, &arguments);
-        // One after the other, of slots that take turns, until it dies.
-        let ask = |slot: &'static str| {
-            let mut command = store.command(&["request", "snapshot", slot]);
-            thread::spawn(move || command.output().expect("the binary runs"))
-        };
-        let asked = [ask(["24", "48", "127"][round as usize % 3]), ask("127")];
-        thread::sleep(Duration::from_millis(5 + 13 * round));
+        // One after the other, each in place of the one before, until it dies.
+        let asking = ["24", "48", "127"].map(|slot| store.command(&["request", "snapshot", slot]));
+        let asking = thread::spawn(move || {
+            for mut command in asking {
+                command.output().expect("the binary runs");
+            }
+        });
+        thread::sleep(Duration::from_millis(5 + 25 * round));
         node.child.kill().expect("killed");
         node.child.wait().expect("gone");
-        asked.into_iter().for_each(|asked| drop(asked.join().expect("it ends")));
+        asking.join().expect("it ends");
         verify(to.path());
+        // From the first one again, every other time.
+        if round % 2 == 1 {
+            let (fulls, ..) = archives(to.path());
+            fulls.iter().for_each(|full| fs::remove_file(full).expect("removed"));
+        }
     }
     let node = Node::start(&store, &arguments);
-    store.json(0, &["request", "snapshot", "24"]);
+    store.json(0, &["request", "snapshot", "127"]);
     wait(&store, |stats| stats["running"].is_null() && archives(to.path()).0.len() == 1);
     node.end("TERM", 0);
     let (_, _, placeholders) = archives(to.path());
