@@ -118,7 +118,7 @@ fn what_cannot_be_made_leaves_nothing_and_says_why_with_its_code() {
         ),
         (2, "merge @ @ -o @", &[&incremental, &incremental, to.path()]),
         (2, "prune @ --maximum-full-snapshots-to-retain 0", &[to.path()]),
-        (4, "recompress @ -o @", &[&full, &to.path().join("absent")]),
+        (4, "recompress @ -o @", &[&full, &to.path().join("absent/too")]),
         (4, "recompress @ -o @", &[&to.path().join(FULL), to.path()]),
     ] {
         let output = run(words, paths);
