@@ -30,6 +30,7 @@ use icecore_archive::{
     seek_table::{PackedFrame, SeekTable},
     writing::{frame_encoder::FrameEncoder, frame_plan::FramePlan},
 };
+use icecore_disk::AlignedBuffer;
 use icecore_restore::TILES_OF_A_KIND_MAX;
 
 use crate::{Error, WriteOptions};
@@ -40,13 +41,41 @@ const SHEETS_BESIDE: usize = 2;
 /// Sheets that wait for a thread, or for the writer.
 const WAITING_MAX: usize = 1;
 
-/// A frame on its way.
+/// A frame on its way. Its memory is in huge pages where the kernel has them: all of it is touched.
 struct Sheet {
-    content: Vec<u8>,
+    content: AlignedBuffer,
+    content_bytes: usize,
     /// With room for the frame.
-    packed: Vec<u8>,
+    packed: AlignedBuffer,
     /// Set once it is packed.
     frame: Option<PackedFrame>,
+}
+
+impl Sheet {
+    fn new(options: &WriteOptions) -> Result<Self, icecore_disk::Error> {
+        let bytes = options.frame_bytes as usize;
+        let content = AlignedBuffer::new(bytes)?;
+        let packed = AlignedBuffer::new(options.packing.frame_bytes_max(bytes))?;
+        Ok(Self { content, content_bytes: 0, packed, frame: None })
+    }
+
+    /// Takes more content, for which there is room.
+    fn extend(&mut self, bytes: &[u8]) {
+        self.content[self.content_bytes..][..bytes.len()].copy_from_slice(bytes);
+        self.content_bytes += bytes.len();
+    }
+
+    fn pack(&mut self, encoder: &mut FrameEncoder) {
+        let content = &self.content[..self.content_bytes];
+        self.frame = Some(encoder.encode(content, &mut self.packed));
+    }
+
+    /// The packed frame. From then on there is room for another.
+    fn take(&mut self) -> (PackedFrame, &[u8]) {
+        let frame = self.frame.take().expect("it was packed");
+        self.content_bytes = 0;
+        (frame, &self.packed[..frame.frame_bytes as usize])
+    }
 }
 
 /// Takes the tar stream.
@@ -83,7 +112,7 @@ impl Packer {
                     Err(_) => return ControlFlow::Break(()),
                 },
             };
-            sheet.content.extend_from_slice(now);
+            sheet.extend(now);
             if self.plan.advance(now.len() as u64) {
                 self.end_frame()?;
             }
@@ -112,13 +141,10 @@ pub(crate) fn pack<R>(
     body: impl FnOnce(&mut Packer) -> Result<R, Error>,
 ) -> Result<(R, SeekTable), Error> {
     let count = threads.clamp(1, TILES_OF_A_KIND_MAX);
-    let content_bytes = options.frame_bytes as usize;
     let sheets = count + SHEETS_BESIDE;
     let (to_free, free) = sync_channel(sheets);
     for _ in 0..sheets {
-        let packed = vec![0; options.packing.frame_bytes_max(content_bytes)];
-        let sheet = Sheet { content: Vec::with_capacity(content_bytes), packed, frame: None };
-        to_free.send(sheet).expect("there is room for all");
+        to_free.send(Sheet::new(options)?).expect("there is room for all");
     }
     output.write_all(&options.packing.head())?;
     let (made, frames) = thread::scope(|scope| {
@@ -132,7 +158,7 @@ pub(crate) fn pack<R>(
             let mut encoder = FrameEncoder::new(options.packing);
             scope.spawn(move || {
                 for mut sheet in from_caller {
-                    sheet.frame = Some(encoder.encode(&sheet.content, &mut sheet.packed));
+                    sheet.pack(&mut encoder);
                     if to_writer.send(sheet).is_err() {
                         break;
                     }
@@ -167,10 +193,9 @@ fn write_frames(
     let mut frames = SeekTable::new();
     for turn in (0..packed.len()).cycle() {
         let Ok(mut sheet) = packed[turn].recv() else { break };
-        let frame = sheet.frame.take().expect("it was packed");
-        output.write_all(&sheet.packed[..frame.frame_bytes as usize])?;
+        let (frame, bytes) = sheet.take();
+        output.write_all(bytes)?;
         frames.push(frame)?;
-        sheet.content.clear();
         // The caller may have ended already.
         let _ = free.send(sheet);
     }

@@ -73,6 +73,6 @@ pub use stats::{SlotCounts, Stats};
 pub use store::{SlotInfo, Store};
 pub use tree::SlotState;
 pub use view::{
-    AccountChange, AccountVersion, Coverage, GapInfo, HistoryVersion, OwnerFilter, RecordHead,
-    View, ViewSlot, VisitedAccount, WindowInfo,
+    AccountChange, AccountVersion, Coverage, GapInfo, HistoryVersion, KeyPart, OwnerFilter,
+    RecordHead, View, ViewSlot, VisitedAccount, WindowInfo,
 };

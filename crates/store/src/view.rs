@@ -22,6 +22,7 @@ pub use self::{
     history::{AccountChange, HistoryVersion},
     owner::OwnerFilter,
     records::RecordHead,
+    rows::KeyPart,
 };
 use crate::{
     At, Error, Origin, SlotId, SlotState, Store,

@@ -1,8 +1,8 @@
 //! Which records an archive is made of, and in which order.
 //!
 //! Steps:
-//! 1. Rows of the view say where records lie; their places are sorted, so that the disk is read in
-//!    order.
+//! 1. Rows of the view say where records lie: each thread walks its part of the keys. The places are
+//!    sorted, so that the disk is read in order.
 //! 2. Threads read the heads of the records in that order: when each was last written, and how long it
 //!    is.
 //! 3. That is sorted by slot and place. Records of one slot become one storage, whose size is added up.
@@ -23,7 +23,7 @@ use icecore_restore::{
     Item, Options, Progress, Sorted, SortedReader, Sorter, SpillFile, SpillSpace,
     TILES_OF_A_KIND_MAX,
 };
-use icecore_store::{Locator, SizeClass, View};
+use icecore_store::{KeyPart, Locator, SizeClass, View};
 use icecore_types::Slot;
 
 use super::Extent;
@@ -89,6 +89,13 @@ impl Item for Planned {
         let data_bytes = u32::from_le_bytes(*bytes[16..].first_chunk().expect("four bytes"));
         Self { written: u64_at(bytes, 0), place: u64_at(bytes, 8), data_bytes }
     }
+
+    /// They come by place, so that only slots are to be sorted, and stably. Many lie in the order of
+    /// their slots already, as archives have them.
+    fn sort(items: &mut [Self]) {
+        debug_assert!(items.is_sorted_by_key(|item| item.place));
+        items.sort_by_key(|item| item.written);
+    }
 }
 
 fn u64_at(bytes: &[u8], at: usize) -> u64 {
@@ -141,20 +148,22 @@ impl Plan {
         let places_bytes = bytes_max / PLACES_SHARE as usize;
         let records_bytes = bytes_max - places_bytes;
         let space = SpillSpace::new(options.scratch.as_deref());
-        let places = sort_places(view, extent, Sorter::new(places_bytes, space.file()), progress)?;
         let threads = options.cores.clamp(1, TILES_OF_A_KIND_MAX);
+        let file = space.file();
+        let parts = KeyPart::parts(threads);
+        let lists = on_threads(threads, |number| {
+            let sorter = Sorter::new(places_bytes / threads, Arc::clone(&file));
+            sort_places(view, extent, parts[number], sorter, progress)
+        })?;
+        let places = Sorted::merged(lists, &file, places_bytes).map_err(spilled)?;
         let (file, share) = (space.file(), records_bytes / threads);
         let reader = Mutex::new(places.reader(places_bytes).map_err(spilled)?);
-        let outcomes: Vec<_> = thread::scope(|scope| {
-            let look = || look_at_heads(view, &reader, share, &file, progress);
-            let threads: Vec<_> = (0..threads).map(|_| scope.spawn(look)).collect();
-            threads.into_iter().map(|thread| thread.join().expect("no thread panics")).collect()
-        });
+        let outcomes =
+            on_threads(threads, |_| look_at_heads(view, &reader, share, &file, progress))?;
         drop((reader, places));
         let mut lists = Vec::with_capacity(threads);
         let mut all = Counts::default();
-        for outcome in outcomes {
-            let (list, counts) = outcome?;
+        for (list, counts) in outcomes {
             lists.push(list);
             all.accounts += counts.accounts;
             all.tombstones += counts.tombstones;
@@ -247,10 +256,24 @@ fn packed(storages: &[PlannedStorage]) -> Vec<PlannedStorage> {
     packed
 }
 
-/// The places of all records that the archive is made of, in order.
+/// What each of so many threads comes to, by their numbers.
+fn on_threads<T: Send>(
+    threads: usize,
+    work: impl Fn(usize) -> Result<T, Error> + Sync,
+) -> Result<Vec<T>, Error> {
+    thread::scope(|scope| {
+        let work = &work;
+        let threads: Vec<_> =
+            (0..threads).map(|number| scope.spawn(move || work(number))).collect();
+        threads.into_iter().map(|thread| thread.join().expect("no thread panics")).collect()
+    })
+}
+
+/// The places of the records of these keys that the archive is made of, in order.
 fn sort_places(
     view: &View,
     extent: Extent,
+    part: KeyPart,
     mut sorter: Sorter<Place>,
     progress: &Progress,
 ) -> Result<Sorted<Place>, Error> {
@@ -263,8 +286,8 @@ fn sort_places(
         }
     };
     match extent {
-        Extent::Full => view.for_each_live(&mut take)?,
-        Extent::Incremental { base } => view.for_each_written_after(base, &mut take)?,
+        Extent::Full => view.for_each_live(part, &mut take)?,
+        Extent::Incremental { base } => view.for_each_written_after(base, part, &mut take)?,
     }
     outcome?;
     progress.check()?;

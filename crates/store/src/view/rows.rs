@@ -9,7 +9,9 @@
 //! Keys are compared as far as rows know them; then rows with the same hash have the same key
 //! (decision 0032); of others the records are read, which is rare.
 //!
-//! Memory: 256 KiB for each run, and what the view sees in the tail.
+//! Keys can be shared out, so that several threads walk one view ([`KeyPart`]).
+//!
+//! Memory, of each walk: 256 KiB for each run, and what the view sees in the tail.
 
 use std::{
     cmp::Ordering,
@@ -36,6 +38,44 @@ use crate::{
 
 /// Rows after which it is looked whether the lease still holds.
 const ROWS_PER_LOOK: u64 = 1 << 16;
+
+/// A part of all keys, by their first bytes, which every row knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeyPart {
+    first: u8,
+    last: u8,
+}
+
+impl KeyPart {
+    /// All keys.
+    pub const ALL: Self = Self { first: 0, last: u8::MAX };
+
+    /// As many parts as there are, at most.
+    pub const COUNT_MAX: usize = 1 << u8::BITS;
+
+    /// Shares all keys out into parts of nearly the same size, if keys are uniform.
+    ///
+    /// # Panics
+    /// With no parts, or more than [`KeyPart::COUNT_MAX`].
+    pub fn parts(count: usize) -> Vec<Self> {
+        assert!((1..=Self::COUNT_MAX).contains(&count), "{count} parts");
+        let begin = |number: usize| number * Self::COUNT_MAX / count;
+        let byte = |at: usize| u8::try_from(at).expect("a byte has so many values");
+        let part = |number| Self { first: byte(begin(number)), last: byte(begin(number + 1) - 1) };
+        (0..count).map(part).collect()
+    }
+
+    fn contains(&self, key: &[u8; BY_PUBKEY]) -> bool {
+        (self.first..=self.last).contains(&key[0])
+    }
+
+    /// The first key.
+    fn begin(&self) -> [u8; BY_PUBKEY] {
+        let mut key = [0; BY_PUBKEY];
+        key[0] = self.first;
+        key
+    }
+}
 
 /// The newest row of a key in one source.
 #[derive(Debug, Clone, Copy)]
@@ -84,6 +124,7 @@ impl Source<'_> {
 
 /// The newest rows of all keys.
 struct NewestRows<'a> {
+    part: KeyPart,
     keys: &'a RecordKeys<'a>,
     /// Newest first, with their next rows.
     sources: Vec<(Source<'a>, Option<Head>)>,
@@ -96,18 +137,22 @@ impl<'a> NewestRows<'a> {
     fn new(
         sight: &'a Sight,
         runs: &[Arc<Run<BY_PUBKEY>>],
+        part: KeyPart,
         keys: &'a RecordKeys<'a>,
     ) -> Result<Self, Error> {
-        let in_tail = sight.state.tail.newest_of_all(&sight.visible, |_| true);
+        let is_wanted = |version: &TailVersion| part.contains(&version.key.0);
+        let in_tail = sight.state.tail.newest_of_all(&sight.visible, is_wanted);
         let by_pubkey = |spilled: &SpilledPair| Arc::clone(&spilled.runs.by_pubkey);
-        let spilled = sight.spilled_rows(by_pubkey, Bound::Unbounded, keys)?;
+        let begin = part.begin();
+        let from = Bound::Included(&begin);
+        let spilled = sight.spilled_rows(by_pubkey, from, keys)?;
         let mut sources =
             vec![Source::Tail(keys.shared.identity, in_tail.into_iter()), Source::Spilled(spilled)];
         for runs in runs.chunks(RUNS_MERGED_MAX) {
-            let merge = Merge::new(runs, Bound::Unbounded, keys)?;
+            let merge = Merge::new(runs, from, keys)?;
             sources.push(Source::Runs(merge, sight.final_slot));
         }
-        let mut newest = Self { keys, sources: Vec::new(), first: Vec::new() };
+        let mut newest = Self { part, keys, sources: Vec::new(), first: Vec::new() };
         for mut source in sources {
             if let Some(head) = source.next()? {
                 newest.sources.push((source, Some(head)));
@@ -116,7 +161,7 @@ impl<'a> NewestRows<'a> {
         Ok(newest)
     }
 
-    /// The next row.
+    /// The next row of the part.
     fn next(&mut self) -> Result<Option<(Slot, Locator)>, Error> {
         let mut first: Option<Head> = None;
         let mut places = std::mem::take(&mut self.first);
@@ -135,6 +180,9 @@ impl<'a> NewestRows<'a> {
                 Ordering::Equal => places.push(place),
                 Ordering::Greater => {}
             }
+        }
+        if first.is_some_and(|first| !self.part.contains(&first.key.bytes)) {
+            return Ok(None);
         }
         for place in places.drain(..) {
             let (source, head) = &mut self.sources[place];
@@ -161,23 +209,24 @@ impl<'a> NewestRows<'a> {
 }
 
 impl View {
-    /// Calls `visit` with where the record of each live account lies, in no order that means
-    /// anything, until it breaks off.
+    /// Calls `visit` with where the record of each live account of these keys lies, in no order that
+    /// means anything, until it breaks off.
     ///
     /// # Errors
     /// As [`View::get`].
     pub fn for_each_live(
         &self,
+        part: KeyPart,
         mut visit: impl FnMut(Locator) -> ControlFlow<()>,
     ) -> Result<(), Error> {
         let runs: Vec<_> = self.sight.pairs().map(|pair| Arc::clone(&pair.by_pubkey)).collect();
-        self.for_each_newest(&runs, |_, locator| match locator.class().is_live() {
+        self.for_each_newest(&runs, part, |_, locator| match locator.class().is_live() {
             true => visit(locator),
             false => ControlFlow::Continue(()),
         })
     }
 
-    /// The same for each account whose newest version is of a slot after `base`, closed ones as well.
+    /// The same for each account of these keys whose newest version is of a slot after `base`, closed ones as well.
     ///
     /// # Errors
     /// [`Error::NotSince`] when it is not known of all slots after `base` what they wrote; otherwise as
@@ -185,10 +234,11 @@ impl View {
     pub fn for_each_written_after(
         &self,
         base: Slot,
+        part: KeyPart,
         mut visit: impl FnMut(Locator) -> ControlFlow<()>,
     ) -> Result<(), Error> {
         let runs = self.runs_after(base)?;
-        self.for_each_newest(&runs, |slot, locator| match slot > base {
+        self.for_each_newest(&runs, part, |slot, locator| match slot > base {
             true => visit(locator),
             false => ControlFlow::Continue(()),
         })
@@ -230,10 +280,11 @@ impl View {
     fn for_each_newest(
         &self,
         runs: &[Arc<Run<BY_PUBKEY>>],
+        part: KeyPart,
         mut visit: impl FnMut(Slot, Locator) -> ControlFlow<()>,
     ) -> Result<(), Error> {
         let keys = self.sight.keys(&self.shared);
-        let mut rows = NewestRows::new(&self.sight, runs, &keys)?;
+        let mut rows = NewestRows::new(&self.sight, runs, part, &keys)?;
         let mut given = 0;
         while let Some((slot, locator)) = rows.next()? {
             if visit(slot, locator).is_break() {

@@ -2,22 +2,32 @@
 
 use std::{collections::BTreeMap, ops::ControlFlow};
 
-use icecore_store::{Error, Locator, View};
+use icecore_store::{Error, KeyPart, Locator, View};
 use icecore_types::{Account, Pubkey, Slot};
 
 /// Accounts with the slots in which they were last written; closed ones, too.
 pub(crate) type Written = BTreeMap<Pubkey, (Slot, Account)>;
 
-/// Places of records, in the order in which they lie.
-fn places(
-    visit: impl FnOnce(&mut dyn FnMut(Locator) -> ControlFlow<()>) -> Result<(), Error>,
-) -> Result<Vec<Locator>, Error> {
-    let mut places = Vec::new();
-    visit(&mut |place| {
-        places.push(place);
-        ControlFlow::Continue(())
-    })?;
-    places.sort_unstable();
+/// What is told of a place.
+type Visit<'a> = &'a mut dyn FnMut(Locator) -> ControlFlow<()>;
+
+/// Places of records, in the order in which they lie: of all keys at once, and the same by parts.
+fn places(walk: impl Fn(KeyPart, Visit<'_>) -> Result<(), Error>) -> Result<Vec<Locator>, Error> {
+    let of = |parts: &[KeyPart]| {
+        let mut places = Vec::new();
+        for part in parts {
+            walk(*part, &mut |place| {
+                places.push(place);
+                ControlFlow::Continue(())
+            })?;
+        }
+        places.sort_unstable();
+        Ok::<_, Error>(places)
+    };
+    let places = of(&[KeyPart::ALL])?;
+    for count in [3, KeyPart::COUNT_MAX] {
+        assert_eq!(of(&KeyPart::parts(count))?, places, "{count} parts");
+    }
     Ok(places)
 }
 
@@ -44,12 +54,12 @@ fn read(view: &View, places: &[Locator]) -> Result<Written, Error> {
 
 /// All live accounts.
 pub(crate) fn live(view: &View) -> Result<Written, Error> {
-    read(view, &places(|visit| view.for_each_live(visit))?)
+    read(view, &places(|part, visit| view.for_each_live(part, visit))?)
 }
 
 /// What was written after a slot; `None`: that is not known.
 pub(crate) fn written_after(view: &View, base: Slot) -> Result<Option<Written>, Error> {
-    match places(|visit| view.for_each_written_after(base, visit)) {
+    match places(|part, visit| view.for_each_written_after(base, part, visit)) {
         Ok(places) => {
             assert!(view.knows_since(base));
             read(view, &places).map(Some)

@@ -3,7 +3,7 @@
 use std::ops::{Bound, ControlFlow};
 
 use icecore_disk::SimulatedDisk;
-use icecore_store::{At, Error, OwnerFilter, SlotState, Store, View};
+use icecore_store::{At, Error, KeyPart, OwnerFilter, SlotState, Store, View};
 
 use crate::kit::{
     self, Accounts, account, closed, key, quiet, reopen, restore, store_on, write_slot,
@@ -139,7 +139,7 @@ fn an_account_that_is_closed_with_data_keeps_none_of_it_and_its_place_can_be_rea
     let view = store.view(At::Root).expect("view");
     assert_view(&view, &state);
     let mut places = Vec::new();
-    view.for_each_written_after(10, |place| {
+    view.for_each_written_after(10, KeyPart::ALL, |place| {
         places.push(place);
         ControlFlow::Continue(())
     })
