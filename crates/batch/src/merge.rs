@@ -1,7 +1,8 @@
 //! A full and an incremental archive to one full archive at the incremental's slot.
 //!
 //! Steps:
-//! 1. The pair is verified; a bad one is refused. On the way is added up what will be written.
+//! 1. The pair is verified; a bad one is refused. On the way is added up what will be written. Where
+//!    nothing is to be verified, accounts are not hashed; all else is checked even then.
 //! 2. Its live accounts are written as a full archive (see `state`): each in a storage of the slot in
 //!    which it was last written.
 //! 3. The bank is the incremental's: its status cache as it is, its manifest with the list of
@@ -15,7 +16,7 @@ use std::path::Path;
 
 use icecore_archive::{manifest::BankScalars, names::ArchiveName, writing::manifest::ManifestEdit};
 use icecore_hash::lattice_checksum;
-use icecore_restore::{Options, Pair, Progress, tallied_accounts};
+use icecore_restore::{Hashing, Options, Pair, Progress, tallied_accounts};
 use icecore_types::{AccountRef, Hash, Slot};
 
 use crate::{
@@ -63,7 +64,8 @@ pub fn merge(
     let compression = write.packing.compression();
     check_name(folder, &ArchiveName::Full { slot, hash, compression }.to_string())?;
     let keep = |_: &AccountRef<'_>| true;
-    let (mut live, tallies) = tallied_accounts(pair, options.clone(), &keep, progress)?;
+    let hashing = if write.verify { Hashing::Recomputed } else { Hashing::AsStated };
+    let (mut live, tallies) = tallied_accounts(pair, options.clone(), &keep, hashing, progress)?;
     let scratch = options.scratch.as_deref().unwrap_or(folder);
     let bank = BankMembers::read(incremental, scratch, options, progress)?;
     let plan = Plan::new(&tallies, write.pack, &bank_of)?;

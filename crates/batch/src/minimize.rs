@@ -19,7 +19,7 @@ use icecore_archive::{
     writing::manifest::ManifestEdit,
 };
 use icecore_hash::{BankHashParts, BankHashScheme, bank_hash, lattice_checksum};
-use icecore_restore::{Options, Pair, Progress, tallied_accounts};
+use icecore_restore::{Hashing, Options, Pair, Progress, tallied_accounts};
 use icecore_types::{AccountRef, Hash, LatticeHash, Pubkey, programs};
 
 use crate::{
@@ -92,7 +92,8 @@ pub fn minimize(
             || named.accounts.contains(account.pubkey)
             || named.programs.contains(account.owner)
     };
-    let (mut live, tallies) = tallied_accounts(pair, options.clone(), &keep, progress)?;
+    let (mut live, tallies) =
+        tallied_accounts(pair, options.clone(), &keep, Hashing::Recomputed, progress)?;
     let scratch = options.scratch.as_deref().unwrap_or(folder);
     let bank = BankMembers::read(incremental.unwrap_or(full), scratch, options, progress)?;
     let stated = &bank.stated;

@@ -29,7 +29,8 @@ pub struct WriteOptions {
     /// Bytes of a frame's content, one of
     /// [`FRAME_BYTES`](icecore_archive::writing::frame_plan::FRAME_BYTES).
     pub frame_bytes: u32,
-    /// Whether what was written is looked at before it gets its name.
+    /// Whether what was written is looked at before it gets its name, and accounts of a pair that is
+    /// merged are hashed.
     pub verify: bool,
     /// Whether small storages become larger ones, up to [`PACKED_BYTES_MAX`](crate::PACKED_BYTES_MAX).
     /// The slot in which each account was last written is lost. Recompressing changes no storage.

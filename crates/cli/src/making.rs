@@ -21,7 +21,8 @@ pub(crate) struct Making {
     #[arg(short = 'o', value_name = "DIR")]
     pub(crate) folder: PathBuf,
 
-    /// Do not look at what was written before it gets its name
+    /// Do not look at what was written before it gets its name; a merge does not hash what it reads,
+    /// either
     #[arg(long)]
     pub(crate) no_verify: bool,
 }

@@ -11,7 +11,7 @@ mod structure;
 mod sysvars;
 
 use icecore_archive::names::ArchiveName;
-use icecore_types::{Hash, Pubkey};
+use icecore_types::{Hash, LatticeHash, Pubkey};
 
 use crate::{
     account_facts::{NewestFacts, Sysvars},
@@ -21,7 +21,7 @@ use crate::{
     genesis::Genesis,
     pass::{batch::Place, walk::StorageHead},
     spill::SpillError,
-    totals::Totals,
+    totals::{Hashing, Totals},
     verify::Expected,
 };
 
@@ -30,11 +30,19 @@ pub(crate) use structure::names_hash_by_merkle;
 /// The state in an archive's view, as recomputed from account records.
 pub(crate) struct State {
     pub(crate) totals: Totals,
+    pub(crate) hashing: Hashing,
     /// Where the name is not that of a lattice hash.
     pub(crate) merkle: Option<Merkle>,
     /// The newest versions of stake and vote accounts.
     pub(crate) facts: NewestFacts,
     pub(crate) sysvars: Sysvars,
+}
+
+impl State {
+    /// The lattice hash of the accounts, if they were hashed.
+    pub(crate) fn lattice(&self) -> Option<&LatticeHash> {
+        (self.hashing == Hashing::Recomputed).then_some(&self.totals.lattice)
+    }
 }
 
 /// What was recomputed for an archive named by a Merkle accounts hash.

@@ -23,7 +23,7 @@ use crate::{
     },
     rows::{NoRows, Rows},
     spill::sorted::Sorted,
-    totals::Totals,
+    totals::{Hashing, Totals},
 };
 
 /// Keeps records, on one hash tile.
@@ -64,6 +64,11 @@ pub(crate) trait Destination {
     type Keeper: Keeper<Mark = Self::Mark>;
     /// For what counts.
     type Rows: Rows<Self::Mark>;
+
+    /// Whether accounts are to be hashed.
+    fn hashing(&self) -> Hashing {
+        Hashing::Recomputed
+    }
 
     /// Makes a keeper for each hash tile; says what they and the capture write to.
     fn prepare(&mut self, tiles: usize) -> Result<Writes, Error>;

@@ -297,7 +297,8 @@ impl Visitor for FirstLook {
 /// What the workers of one first look share.
 #[derive(Clone)]
 pub(crate) struct LookContext {
-    pub(crate) kernel: Kernel,
+    /// Unless the lattice hash is taken as stated.
+    pub(crate) kernel: Option<Kernel>,
     /// While the full archive of a pair is looked at: the keys of the incremental, if they fit.
     pub(crate) filter: Option<Arc<KeyFilter>>,
     /// And the slots whose storages it replaces.

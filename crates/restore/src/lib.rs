@@ -84,7 +84,7 @@ pub use spill::{
 pub use stats::{OWNERS_MAX, Stats, StatsCollector, Tally};
 pub use tally::{Choose, StorageTally, Tallies};
 pub use tiles::{Cores, Isolation, Placement, TILES_OF_A_KIND_MAX, TilePlan};
-pub use totals::Totals;
+pub use totals::{Hashing, Totals};
 pub use verdict::{
     Answer, CheckOutcome, NOT_COVERED, Outcome, Recomputed, Report, Stated, Verdict, Work,
 };

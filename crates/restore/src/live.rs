@@ -54,7 +54,7 @@ use crate::{
     second_look::{Choice, Excluded, SecondLook, Storages, Wished},
     spill::{SpillFile, sorted::Sorted},
     tally::{Choose, Tallies, Tallying},
-    totals::ViewTotals,
+    totals::{Hashing, ViewTotals},
     verify::examine,
 };
 
@@ -102,9 +102,10 @@ pub fn tallied_accounts(
     pair: Pair,
     options: Options,
     choose: Choose<'_>,
+    hashing: Hashing,
     progress: &Progress,
 ) -> Result<(LiveAccounts, Tallies), Error> {
-    let mut tallying = Tallying::new(choose);
+    let mut tallying = Tallying::new(choose, hashing);
     let (accounts, totals) = LiveAccounts::examined(pair, options, progress, &mut tallying)?;
     let accounts = accounts.sound()?;
     let ViewTotals { all: mut chosen, left_out } = totals;

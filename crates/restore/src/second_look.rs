@@ -187,7 +187,7 @@ impl Choice for Corrections {
 /// Sums records by how often they must be added to the two views. One that is added to the pair's
 /// seemed to be replaced when it streamed by, so that it is kept now.
 pub(crate) struct CorrectionWorker<K: Keeper> {
-    kernel: Kernel,
+    kernel: Option<Kernel>,
     pub(crate) keeper: K,
     /// What was kept: hardly ever anything.
     pub(crate) late: Vec<Entry<K::Mark>>,
@@ -199,7 +199,7 @@ pub(crate) struct CorrectionWorker<K: Keeper> {
 }
 
 impl<K: Keeper> CorrectionWorker<K> {
-    pub(crate) fn new(kernel: Kernel, keeper: K) -> Self {
+    pub(crate) fn new(kernel: Option<Kernel>, keeper: K) -> Self {
         let (sums, late, offsets) = (HashMap::new(), Vec::new(), Vec::new());
         Self { kernel, keeper, late, sums, offsets, looked_at: 0 }
     }

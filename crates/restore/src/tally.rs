@@ -28,6 +28,7 @@ use crate::{
         batch::{Batch, Place},
     },
     rows::{BinRows, Rows},
+    totals::Hashing,
 };
 
 /// Which accounts are chosen.
@@ -117,14 +118,15 @@ impl Sum {
 /// Adds up what counts and is chosen.
 pub(crate) struct Tallying<'a> {
     choose: Choose<'a>,
+    hashing: Hashing,
     keepers: Vec<WeightKeeper<'a>>,
     /// Of the full and the incremental archive.
     sums: [Vec<Sum>; 2],
 }
 
 impl<'a> Tallying<'a> {
-    pub(crate) fn new(choose: Choose<'a>) -> Self {
-        Self { choose, keepers: Vec::new(), sums: Default::default() }
+    pub(crate) fn new(choose: Choose<'a>, hashing: Hashing) -> Self {
+        Self { choose, hashing, keepers: Vec::new(), sums: Default::default() }
     }
 
     /// What was added up, once all is settled.
@@ -174,6 +176,10 @@ impl<'a> Destination for Tallying<'a> {
     type Mark = Weight;
     type Keeper = WeightKeeper<'a>;
     type Rows = SumRows;
+
+    fn hashing(&self) -> Hashing {
+        self.hashing
+    }
 
     fn prepare(&mut self, tiles: usize) -> Result<Writes, Error> {
         let keeper = || WeightKeeper { choose: self.choose, storages: [0; 2] };

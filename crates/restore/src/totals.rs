@@ -73,19 +73,34 @@ impl ViewTotals {
     }
 }
 
+/// Whether accounts are hashed while archives are verified.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Hashing {
+    /// The lattice hash of the state is recomputed, and must be the one that is stated.
+    #[default]
+    Recomputed,
+    /// It is taken as stated: everything else is checked, but that accounts are what they were is not
+    /// known. Totals have no lattice hash then.
+    AsStated,
+}
+
 /// Sums batches of accounts up.
 pub(crate) struct Summer {
-    lattice: LatticeSum,
+    /// Unless the hash is taken as stated.
+    lattice: Option<LatticeSum>,
     rest: Totals,
 }
 
 impl Summer {
-    pub(crate) fn new(kernel: Kernel) -> Self {
-        Self { lattice: LatticeSum::new(kernel), rest: Totals::default() }
+    /// With the kernel to hash with, if accounts are to be hashed.
+    pub(crate) fn new(kernel: Option<Kernel>) -> Self {
+        Self { lattice: kernel.map(LatticeSum::new), rest: Totals::default() }
     }
 
     pub(crate) fn add(&mut self, accounts: &[AccountRef<'_>]) {
-        self.lattice.add(accounts);
+        if let Some(lattice) = &mut self.lattice {
+            lattice.add(accounts);
+        }
         for account in accounts {
             if account.is_tombstone() {
                 self.rest.tombstones += 1;
@@ -98,7 +113,9 @@ impl Summer {
     }
 
     pub(crate) fn finish(mut self) -> Totals {
-        self.rest.lattice = self.lattice.finish();
+        if let Some(mut lattice) = self.lattice {
+            self.rest.lattice = lattice.finish();
+        }
         self.rest
     }
 }

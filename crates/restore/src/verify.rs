@@ -43,7 +43,7 @@ use crate::{
     settle::{Correction, Lower, Settlement, Upper, settle},
     spill::{SpillFile, SpillSpace, sorted::Sorted, sorter::Sorter},
     tiles::{Placement, TilePlan},
-    totals::{Totals, ViewTotals},
+    totals::{Hashing, Totals, ViewTotals},
     verdict::{Report, Work},
 };
 
@@ -166,7 +166,8 @@ impl<M: Mark> Looked<M> {
 struct Examination<'a, D> {
     options: &'a Options,
     destination: &'a mut D,
-    kernel: Kernel,
+    /// Unless the lattice hash is taken as stated.
+    kernel: Option<Kernel>,
     /// How many archives there are.
     archives: usize,
     plan: MemoryPlan,
@@ -184,9 +185,10 @@ pub(crate) fn examine<D: Destination>(
     progress: &Progress,
     destination: &mut D,
 ) -> Result<Examined, Error> {
-    let kernel = match options.kernel {
-        Some(kernel) => kernel,
-        None => Kernel::chosen()?,
+    let kernel = match (destination.hashing(), options.kernel) {
+        (Hashing::AsStated, _) => None,
+        (Hashing::Recomputed, Some(kernel)) => Some(kernel),
+        (Hashing::Recomputed, None) => Some(Kernel::chosen()?),
     };
     let has_frames = pair.may_have_frames()?;
     let (decompressors, workers) = options.tiles.counts(options.cores, has_frames);
@@ -214,7 +216,7 @@ pub(crate) fn examine<D: Destination>(
         found,
         progress,
         work: Work {
-            kernel: kernel.name(),
+            kernel: kernel.map_or("no", Kernel::name),
             decompress_tiles: decompressors,
             hash_tiles: workers,
             sandbox: options.placement.sandbox.to_string(),
@@ -551,7 +553,8 @@ where
             let below = is_pair && number == 0;
             sysvars.merge(if below { &accounts.sysvars_kept } else { &accounts.sysvars });
         }
-        Ok(State { totals, merkle, facts, sysvars })
+        let hashing = self.destination.hashing();
+        Ok(State { totals, hashing, merkle, facts, sysvars })
     }
 }
 

@@ -7,7 +7,8 @@ use std::{
 
 use icecore_archive::writing::{frame_encoder::Packing, frame_plan::FRAME_BYTES_DEFAULT};
 use icecore_batch::{Error, Merged, WriteOptions, merge};
-use icecore_restore::{Options, Progress};
+use icecore_restore::{Answer, Options, Pair, Progress, verify};
+use icecore_types::{Account, Pubkey, RECORD_ALIGN, RECORD_HEADER_BYTES};
 
 use crate::support::{
     accounts, archives_in, cores, folder, load, manifest, member, names, packed, shared, tiny,
@@ -152,6 +153,61 @@ fn a_bad_pair_or_an_archive_that_is_there_leaves_nothing() {
         merge(&full, &incremental, to.path(), &write, &cores(2), &progress).expect_err("there");
     assert!(matches!(error, Error::Disk(icecore_disk::Error::Exists { .. })), "{error}");
     assert_eq!(names(to.path()), [name(&made.made.path).to_string_lossy()]);
+}
+
+#[test]
+fn without_verification_accounts_are_not_hashed_and_all_else_is_checked() {
+    let (full, last) = pair_in(&tiny());
+    let is_plain = |owner: &str| {
+        ["Sysvar", "Vote", "Stake", "Config", "Feature"].iter().all(|own| !owner.starts_with(own))
+    };
+    let accounts = accounts(&full, Some(&last));
+    let tar = unpacked(&last);
+    // Write version, length of data, key, lamports: and then the data.
+    let record_of = |key: &Pubkey, account: &Account| {
+        let is_record = |at: &usize| {
+            tar[at + 16..].starts_with(&key.0)
+                && tar[at + 48..].starts_with(&account.lamports.to_le_bytes())
+                && tar[at + RECORD_HEADER_BYTES..].starts_with(&account.data)
+        };
+        (0..tar.len() - RECORD_HEADER_BYTES).step_by(RECORD_ALIGN as usize).find(is_record)
+    };
+    let record = accounts
+        .iter()
+        .filter(|(_, (_, account))| is_plain(&account.owner.to_string()) && account.data.len() > 64)
+        .find_map(|(key, (_, account))| record_of(key, account))
+        .expect("the incremental archive has such an account");
+    let from = folder();
+    let name = last.file_name().expect("a file").to_string_lossy().replace(".tar.zst", ".tar");
+    let forged = from.path().join(name);
+    let forge = |at: usize| {
+        let mut bytes = tar.clone();
+        bytes[at] ^= 1;
+        fs::write(&forged, bytes).expect("written");
+    };
+    let make = |verify| {
+        let to = folder();
+        let write = WriteOptions { verify, ..WriteOptions::default() };
+        let made = merge(&full, &forged, to.path(), &write, &cores(2), &Progress::default());
+        (made, to)
+    };
+    forge(record + RECORD_HEADER_BYTES + 40);
+    let (refused, to) = make(true);
+    let error = refused.map(drop).expect_err("a state of another hash");
+    assert!(error.to_string().contains("S2 accounts hash"), "{error}");
+    assert_eq!(names(to.path()), Vec::<String>::new());
+    let (made, _to) = make(false);
+    let made = made.expect("nobody hashed it");
+    assert!(!made.made.is_verified);
+    let mut pair = Pair::files(&made.made.path, None).expect("an archive");
+    let report = verify(&mut pair, &cores(2), &Progress::default()).expect("readable");
+    assert_eq!(report.answer(), Answer::Bad);
+
+    // A lamport more is in nobody's capitalization.
+    forge(record + 48);
+    let (refused, _) = make(false);
+    let error = refused.map(drop).expect_err("another capitalization");
+    assert!(error.to_string().contains("S1 "), "{error}");
 }
 
 #[test]

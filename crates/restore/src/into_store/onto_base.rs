@@ -158,7 +158,7 @@ impl<'a> OntoBase<'a> {
             None => Kernel::chosen()?,
         };
         let mut replaced =
-            Replaced { base: &self.base, batch: Vec::new(), sum: Summer::new(kernel), gone };
+            Replaced { base: &self.base, batch: Vec::new(), sum: Summer::new(Some(kernel)), gone };
         let mut newest = self.newest.reader(LIST_BYTES)?;
         while let Some(row) = newest.next()? {
             self.into.progress.check()?;

@@ -183,7 +183,7 @@ fn summarize(
     };
     let manifest = subject.facts.manifest.as_ref();
     let totals = subject.state.ok().map(|state| &state.totals);
-    let lattice = totals.map(|totals| icecore_hash::lattice_checksum(&totals.lattice));
+    let lattice = subject.state.ok().and_then(State::lattice).map(icecore_hash::lattice_checksum);
     let merkle = subject.state.ok().and_then(|state| state.merkle.as_ref()).map(|m| m.root);
     let capitalization = totals.map(|totals| totals.lamports);
     let bank = manifest.map(|manifest| &manifest.bank);
