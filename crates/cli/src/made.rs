@@ -12,7 +12,7 @@ use crate::{
     exit::{Exit, Failure},
     options::CommonOptions,
     output::Answer,
-    size::human,
+    size::{counted, human},
 };
 
 /// What all of them say.
@@ -69,8 +69,8 @@ pub(crate) fn answer(
             answer.line(line)?;
         }
         let verified = if *is_verified { lines.verified } else { "not verified" };
-        let bytes = human(*bytes);
-        answer.line(format!("{bytes} in {frames} frames, {verified}; {seconds:.2} s"))?;
+        let (bytes, frames) = (human(*bytes), counted(*frames, "frame"));
+        answer.line(format!("{bytes} in {frames}, {verified}; {seconds:.2} s"))?;
         if let Some(last) = lines.last {
             answer.line(last)?;
         }

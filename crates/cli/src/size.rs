@@ -31,6 +31,16 @@ impl FromStr for Size {
     }
 }
 
+/// So many of something, in words.
+pub(crate) fn counted(count: u64, what: &str) -> String {
+    let ending = match (count, what.ends_with("sh")) {
+        (1, _) => "",
+        (_, true) => "es",
+        (_, false) => "s",
+    };
+    format!("{count} {what}{ending}")
+}
+
 /// Bytes for a person: three digits and a decimal unit.
 pub(crate) fn human(bytes: u64) -> String {
     const UNITS: [&str; 6] = ["B", "KB", "MB", "GB", "TB", "PB"];

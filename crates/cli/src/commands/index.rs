@@ -10,7 +10,7 @@ use crate::{
     exit::{Exit, Failure},
     options::CommonOptions,
     output::Answer,
-    size::human,
+    size::{counted, human},
     source::pair_of,
 };
 
@@ -100,12 +100,12 @@ fn display(made: &MadeIndex, answer: &mut Answer) -> Result<(), Failure> {
     answer.line(format!("{verb} {}", made.path.display()))?;
     let closed = made.accounts - made.live_accounts;
     answer.line(format!(
-        "{} accounts of {} owners, {closed} closed ones; {} for {} in {} frames",
+        "{} accounts of {} owners, {closed} closed ones; {} for {} in {}",
         made.live_accounts,
         made.owners,
         human(made.bytes),
         human(made.archive_bytes),
-        made.frames,
+        counted(made.frames, "frame"),
     ))?;
     answer.line(match made.is_judged {
         true => "the archive was verified",

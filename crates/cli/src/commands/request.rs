@@ -2,6 +2,7 @@
 
 use clap::{Args, Subcommand};
 use icecore_types::Slot;
+use serde_json::Value;
 
 use crate::{
     exit::{Exit, Failure},
@@ -67,15 +68,24 @@ pub(crate) fn run(common: &CommonOptions, command: &RequestCommand) -> Result<Ex
     };
     let result = node.ask(&request)?;
     let mut answer = Answer::new(common.output);
-    match (answer.is_display(), result.as_object()) {
-        (true, Some(fields)) => {
-            for (name, value) in fields {
-                let value = value.as_str().map_or_else(|| value.to_string(), str::to_string);
-                answer.line(format!("{name}: {value}"))?;
-            }
-        }
-        _ => answer.object(&result)?,
+    match answer.is_display() {
+        true => fields("", &result).into_iter().try_for_each(|line| answer.line(line))?,
+        false => answer.object(&result)?,
     }
     answer.finish()?;
     Ok(Exit::Good)
+}
+
+/// A line for each field; names of fields within fields are joined with dots.
+fn fields(within: &str, value: &Value) -> Vec<String> {
+    let of_field = |(name, value): (&String, &Value)| match within {
+        "" => fields(name, value),
+        within => fields(&format!("{within}.{name}"), value),
+    };
+    match value {
+        Value::Object(object) => object.iter().flat_map(of_field).collect(),
+        Value::Null => vec![format!("{within}: none")],
+        Value::String(text) => vec![format!("{within}: {text}")],
+        other => vec![format!("{within}: {other}")],
+    }
 }

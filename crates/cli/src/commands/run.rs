@@ -13,7 +13,7 @@ use crate::{
     interrupt::Interrupt,
     node::{
         server::Server,
-        snapshots::{AtWork, SnapshotOptions},
+        snapshots::{AtWork, SnapshotOptions, tell_what_is_kept_longer},
     },
     options::CommonOptions,
     source::StoreOptions,
@@ -88,6 +88,9 @@ pub(crate) fn run(common: &CommonOptions, options: &Options) -> Result<Exit, Fai
         ..StoreOpening::default()
     };
     let batch = options.snapshots.service(common)?;
+    if let Some((service, _)) = &batch {
+        tell_what_is_kept_longer(service, retention);
+    }
     let store = writing::open(folder, opening)?;
     let service = batch.as_ref().map(|(options, archives)| {
         Service::new(options.clone(), archives, |told| eprintln!("snapshots: {told}"))

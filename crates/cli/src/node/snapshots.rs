@@ -11,7 +11,7 @@ use icecore_batch::{
         Running, Service, ServiceError, ServiceOptions, Status, Wanted,
     },
 };
-use icecore_store::{AccountsHashed, SnapshotMade, Store};
+use icecore_store::{AccountsHashed, Retention as Keeping, SnapshotMade, Store};
 use serde_json::{Value, json};
 
 use super::Reply;
@@ -95,6 +95,19 @@ impl SnapshotOptions {
             sandbox: options.placement.sandbox,
         };
         Ok(Some((service, Archives { write, options })))
+    }
+}
+
+/// Says so where the store is to forget sooner than the next full archive comes: incremental ones need
+/// what was written since the last.
+pub(crate) fn tell_what_is_kept_longer(service: &ServiceOptions, retention: Keeping) {
+    let Keeping::Slots(slots) = retention else { return };
+    let Intervals { full: Some(full), incremental: Some(_) } = service.intervals else { return };
+    if full.get() > slots {
+        eprintln!(
+            "snapshots: full archives come every {full} slots, so what was written since the last one \
+             is kept that long, not {slots} slots"
+        );
     }
 }
 

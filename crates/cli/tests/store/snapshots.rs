@@ -79,7 +79,11 @@ fn a_node_makes_snapshots_on_request_or_says_why_not() {
     assert_eq!((&stats["last_full"], &stats["last_incremental"]), (&full, &last));
     assert_eq!(stats["last_accounts_hash"], hashed);
     assert_eq!((&stats["failures"], &stats["next_full"]), (&0.into(), &Value::Null));
-    assert!(store.good(&["request", "stats"]).contains("snapshots: {"));
+    let told = store.good(&["request", "stats"]);
+    for line in ["snapshots.failures: 0", "snapshots.last_full.slot: 24", "snapshots.running: none"]
+    {
+        assert!(told.lines().any(|told| told == line), "{line}: {told}");
+    }
     let journal = store.path().join("journal");
     let events = icecore(&["journal", "tail", text(&journal)]).output().expect("the binary runs");
     let events = Ran::of(events).code(0).out;
@@ -96,6 +100,18 @@ fn a_node_makes_snapshots_on_request_or_says_why_not() {
     let (fulls, incrementals, placeholders) = archives(to.path());
     assert_eq!((fulls.len(), incrementals.len(), placeholders), (1, 2, 5));
     verify(to.path());
+    // What was made outlives the store.
+    let tail = |journal: &Path| {
+        let tail = icecore(&["journal", "tail", text(journal)]).output().expect("the binary runs");
+        Ran::of(tail).code(0).out
+    };
+    let saved = to.path().join("saved");
+    let salvage =
+        ["journal", "salvage", text(&journal), "--to", text(&saved), "--owner", "a store"];
+    Ran::of(icecore(&salvage).output().expect("the binary runs")).code(0);
+    let told = tail(&journal);
+    assert!(told.contains(" kind 10") && told.contains(" kind 11") && told.contains(" kind 12"));
+    assert_eq!(tail(&saved), told);
     // A node without a folder, and options without one.
     let node = Node::start(&store, &[]);
     store.run(&["request", "snapshot"]).code(3).told("--snapshots DIR");

@@ -3,7 +3,11 @@
 use std::{fmt::Display, io};
 
 use super::{Bank, Container, Members, StatusCache, Storages, Summary};
-use crate::{dates::date, output::Answer, size::human};
+use crate::{
+    dates::date,
+    output::Answer,
+    size::{counted, human},
+};
 
 /// Epochs whose stakes get a line; a good archive has six.
 const EPOCHS_MAX: usize = 16;
@@ -252,13 +256,4 @@ fn status_cache(cache: &StatusCache, lines: &mut Lines<'_>) -> io::Result<()> {
         text += ", not read to its end";
     }
     lines.line("status cache", text)
-}
-
-fn counted(count: u64, what: &str) -> String {
-    let ending = match (count, what.ends_with("sh")) {
-        (1, _) => "",
-        (_, true) => "es",
-        (_, false) => "s",
-    };
-    format!("{count} {what}{ending}")
 }
