@@ -11,8 +11,8 @@ use icecore_restore::{Answer, Options, Pair, Progress, verify};
 use icecore_types::{Account, Pubkey, RECORD_ALIGN, RECORD_HEADER_BYTES};
 
 use crate::support::{
-    accounts, archives_in, cores, folder, load, manifest, member, names, packed, shared, tiny,
-    unpacked, verify_strictly,
+    self, accounts, archives_in, cores, folder, load, manifest, member, names, packed, shared,
+    tiny, unpacked, verify_strictly,
 };
 
 fn pair_in(set: &Path) -> (PathBuf, PathBuf) {
@@ -69,13 +69,7 @@ fn a_merged_pair_is_the_same_state_and_loads_in_the_reference_client() {
         ("old-2.3-lattice", "old-2.3-lattice", "truth-incremental-56.json"),
         ("feed-tiny/base", "feed-tiny", ""),
     ] {
-        let (set, genesis) = match set {
-            "tiny" => (tiny(), tiny()),
-            _ => match shared(set).zip(shared(genesis)) {
-                Some(set) => set,
-                None => continue,
-            },
-        };
+        let Some((set, genesis)) = support::set(set).zip(support::set(genesis)) else { continue };
         let folder = folder();
         let made = merged(&set, folder.path(), &WriteOptions::default(), &cores(2));
         is_the_same_state(&set, &made);

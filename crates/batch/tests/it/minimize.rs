@@ -7,7 +7,7 @@ use icecore_restore::{Options, Progress};
 use icecore_types::{Pubkey, programs};
 
 use crate::support::{
-    accounts, archives_in, cores, folder, loaded, manifest, names, shared, tiny, verify_strictly,
+    self, accounts, archives_in, cores, folder, loaded, manifest, names, tiny, verify_strictly,
 };
 
 fn minimized(set: &Path, pair: bool, named: &Named, to: &Path, options: &Options) -> Minimized {
@@ -20,13 +20,7 @@ fn minimized(set: &Path, pair: bool, named: &Named, to: &Path, options: &Options
 #[test]
 fn a_minimized_archive_keeps_what_is_named_and_what_a_start_needs_and_loads() {
     for (set, pair) in [("tiny", false), ("tiny", true), ("small", true)] {
-        let set = match set {
-            "tiny" => tiny(),
-            _ => match shared(set) {
-                Some(set) => set,
-                None => continue,
-            },
-        };
+        let Some(set) = support::set(set) else { continue };
         let (full, incremental) = archives_in(&set);
         let all = accounts(&full, incremental.as_deref().filter(|_| pair));
         let wallet =

@@ -7,7 +7,7 @@ use icecore_restore::Progress;
 use icecore_types::{Account, Pubkey};
 
 use crate::support::{
-    accounts, archives_in, cores, folder, load, manifest, member, shared, tiny, verify_strictly,
+    self, accounts, archives_in, cores, folder, load, manifest, member, tiny, verify_strictly,
 };
 
 fn packed() -> WriteOptions {
@@ -38,13 +38,7 @@ fn a_packed_merge_is_the_same_state_in_few_storages_and_loads_in_the_reference_c
         ("small", "truth-incremental-297.json"),
         ("old-2.3-lattice", "truth-incremental-56.json"),
     ] {
-        let set = match set {
-            "tiny" => tiny(),
-            _ => match shared(set) {
-                Some(set) => set,
-                None => continue,
-            },
-        };
+        let Some(set) = support::set(set) else { continue };
         let (full, incremental) = archives_in(&set);
         let incremental = incremental.expect("the set has one");
         let (loose, tight) = (folder(), folder());
@@ -72,13 +66,7 @@ fn an_incremental_archive_of_the_reference_client_fits_on_a_packed_full_one() {
     for (set, truth) in
         [("tiny", "truth-incremental-62.json"), ("small", "truth-incremental-297.json")]
     {
-        let set = match set {
-            "tiny" => tiny(),
-            _ => match shared(set) {
-                Some(set) => set,
-                None => continue,
-            },
-        };
+        let Some(set) = support::set(set) else { continue };
         let (full, incremental) = archives_in(&set);
         let all = accounts(&full, None);
         // All accounts are named, so that nothing but the storages changes.

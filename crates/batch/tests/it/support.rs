@@ -39,6 +39,14 @@ pub(crate) fn shared(folder: &str) -> Option<PathBuf> {
     Some(path)
 }
 
+/// A set of archives: the bundled one, or one of the shared data, if this machine has it.
+pub(crate) fn set(name: &str) -> Option<PathBuf> {
+    match name {
+        "tiny" => Some(tiny()),
+        _ => shared(name),
+    }
+}
+
 /// The full archive of a folder, and the incremental one if it has one.
 pub(crate) fn archives_in(folder: &Path) -> (PathBuf, Option<PathBuf>) {
     let find = |start: &str| {

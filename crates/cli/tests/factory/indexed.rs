@@ -1,47 +1,22 @@
 //! `icecore snapshot index`, and what is read through it, as a user meets them.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    process::{Command, Output, Stdio},
-};
+use std::{fs, process::Output};
 
 use serde_json::Value;
 
-const FULL: &str = "snapshot-46-2pRN9jNHGRLkRp4n6uySxy7KFY41E81qZenhu21ef2FZ.tar.zst";
-const INCREMENTAL: &str =
-    "incremental-snapshot-46-62-GUPZyWX5GESuh1SvBK7aPxfaegRaQSj87LoD5xNichro.tar.zst";
+use crate::support::{FULL, INCREMENTAL, folder, run, tiny};
 
-/// A bundled archive.
-fn tiny(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata/tiny").join(name)
-}
-
-/// Runs `icecore`, with paths where arguments are `@`.
-fn run(words: &str, paths: &[&Path]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_icecore"));
-    command.stdin(Stdio::null());
-    let mut paths = paths.iter();
-    for word in words.split_whitespace() {
-        match word {
-            "@" => command.arg(paths.next().expect("a path for each")),
-            word => command.arg(word),
-        };
-    }
-    command.output().expect("the binary runs")
-}
-
-fn said(output: &Output) -> String {
+fn told(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
 /// The bundled pair in small frames.
 fn framed() -> tempfile::TempDir {
-    let folder = tempfile::tempdir().expect("a temporary folder");
+    let folder = folder();
     for name in [FULL, INCREMENTAL] {
         let words = "snapshot recompress @ -o @ --frame-size 16KiB";
         let output = run(words, &[&tiny(name), folder.path()]);
-        assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+        assert_eq!(output.status.code(), Some(0), "{}", told(&output));
     }
     folder
 }
@@ -56,7 +31,7 @@ fn rows(output: &Output) -> Vec<Value> {
 fn answers_through_an_index_are_those_of_the_pass() {
     let folder = framed();
     let made = run("snapshot index @ --output json-compact", &[folder.path()]);
-    assert_eq!(made.status.code(), Some(0), "{}", said(&made));
+    assert_eq!(made.status.code(), Some(0), "{}", told(&made));
     let made = rows(&made);
     assert_eq!(made.len(), 2);
     assert_eq!((&made[0]["made"], &made[0]["verified"]), (&true.into(), &true.into()));
@@ -64,7 +39,7 @@ fn answers_through_an_index_are_those_of_the_pass() {
     assert!(folder.path().join(format!("{FULL}.idx")).exists());
 
     let exported = run("accounts export --from @ --format jsonl", &[folder.path()]);
-    assert!(!said(&exported).contains("through the index"), "all accounts need a pass");
+    assert!(!told(&exported).contains("through the index"), "all accounts need a pass");
     let accounts = rows(&exported);
     let owner = accounts[7]["owner"].as_str().expect("text").to_string();
     let asked: Vec<_> =
@@ -81,46 +56,46 @@ fn answers_through_an_index_are_those_of_the_pass() {
     ] {
         let indexed = run(&words, &[folder.path()]);
         let passed = run(&format!("{words} --no-index"), &[folder.path()]);
-        assert_eq!(indexed.status.code(), Some(code), "{words}: {}", said(&indexed));
-        assert_eq!(passed.status.code(), Some(code), "{words}: {}", said(&passed));
+        assert_eq!(indexed.status.code(), Some(code), "{words}: {}", told(&indexed));
+        assert_eq!(passed.status.code(), Some(code), "{words}: {}", told(&passed));
         let [through, whole] =
             [&indexed, &passed].map(|output| String::from_utf8_lossy(&output.stdout));
         assert_eq!(through, whole, "{words}");
-        assert!(said(&indexed).contains("read through the index: "), "{}", said(&indexed));
-        assert!(!said(&passed).contains("through the index"), "{}", said(&passed));
+        assert!(told(&indexed).contains("read through the index: "), "{}", told(&indexed));
+        assert!(!told(&passed).contains("through the index"), "{}", told(&passed));
     }
     let one = accounts[3]["pubkey"].as_str().expect("text");
     let found = run(&format!("account {one} --from @"), &[&folder.path().join(FULL)]);
-    assert!(said(&found).contains("read through the index: 1 of "), "{}", said(&found));
+    assert!(told(&found).contains("read through the index: 1 of "), "{}", told(&found));
 }
 
 #[test]
 fn an_index_that_cannot_be_made_or_used_ends_with_3_and_says_what_to_do() {
-    let folder = tempfile::tempdir().expect("a temporary folder");
+    let folder = folder();
     let words = "snapshot recompress @ -o @ --snapshot-archive-format lz4";
     assert_eq!(run(words, &[&tiny(FULL), folder.path()]).status.code(), Some(0));
     let name = FULL.replace(".zst", ".lz4");
     let output = run("snapshot index @", &[&folder.path().join(name)]);
-    assert_eq!(output.status.code(), Some(3), "{}", said(&output));
-    assert!(said(&output).contains("'snapshot recompress'"), "{}", said(&output));
+    assert_eq!(output.status.code(), Some(3), "{}", told(&output));
+    assert!(told(&output).contains("'snapshot recompress'"), "{}", told(&output));
 
     let folder = framed();
     let full = folder.path().join(FULL);
     assert_eq!(run("snapshot index @", &[&full]).status.code(), Some(0));
     let again = run("snapshot index @", &[&full]);
-    assert_eq!(again.status.code(), Some(4), "{}", said(&again));
+    assert_eq!(again.status.code(), Some(4), "{}", told(&again));
     assert_eq!(run("snapshot index @ --force", &[&full]).status.code(), Some(0));
 
     let address = "SysvarC1ock11111111111111111111111111111111";
     let pair = run(&format!("account {address} --from @ -v"), &[folder.path()]);
     assert_eq!(pair.status.code(), Some(0));
     let whole = "read whole: the incremental archive has no index";
-    assert!(said(&pair).contains(whole), "{}", said(&pair));
+    assert!(told(&pair).contains(whole), "{}", told(&pair));
 
     fs::copy(tiny(FULL), &full).expect("copied");
     let stale = run(&format!("account {address} --from @"), &[&full]);
-    assert_eq!(stale.status.code(), Some(3), "{}", said(&stale));
-    assert!(said(&stale).contains("snapshot index --force"), "{}", said(&stale));
+    assert_eq!(stale.status.code(), Some(3), "{}", told(&stale));
+    assert!(told(&stale).contains("snapshot index --force"), "{}", told(&stale));
     let whole = run(&format!("account {address} --from @ --no-index"), &[&full]);
-    assert_eq!(whole.status.code(), Some(0), "{}", said(&whole));
+    assert_eq!(whole.status.code(), Some(0), "{}", told(&whole));
 }

@@ -1,12 +1,10 @@
 //! `icecore snapshot create` as a user meets it.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    process::{Command, Output, Stdio},
-};
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
+
+use crate::support::{folder, json, names, said};
 
 /// The full archive that the bundled feed begins at.
 const BASE: &str = "snapshot-24-4CwT2R8mShJyF8oY4biRQCrxc3iKPi7ch3u2qBiHonBB.tar.zst";
@@ -21,42 +19,6 @@ fn feed_tiny(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata/feed-tiny").join(name)
 }
 
-fn folder() -> tempfile::TempDir {
-    tempfile::tempdir().expect("a temporary folder")
-}
-
-fn names(folder: &Path) -> Vec<String> {
-    let mut names: Vec<_> = fs::read_dir(folder)
-        .expect("a folder")
-        .map(|entry| entry.expect("readable").file_name().into_string().expect("text"))
-        .collect();
-    names.sort();
-    names
-}
-
-/// Runs `icecore`, with paths where arguments are `@`.
-fn run(words: &str, paths: &[&Path]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_icecore"));
-    command.stdin(Stdio::null()).env_remove("ICECORE_STORE");
-    let mut paths = paths.iter();
-    for word in words.split_whitespace() {
-        match word {
-            "@" => command.arg(paths.next().expect("a path for each")),
-            word => command.arg(word),
-        };
-    }
-    command.output().expect("the binary runs")
-}
-
-/// What a command says that ends so.
-fn said(code: i32, words: &str, paths: &[&Path]) -> (String, String) {
-    let output = run(words, paths);
-    let [out, told] = [output.stdout, output.stderr].map(String::from_utf8);
-    let (out, told) = (out.expect("text"), told.expect("text"));
-    assert_eq!(output.status.code(), Some(code), "{words}: {told}");
-    (out, told)
-}
-
 /// The bundled feed in a store.
 fn fed(folder: &Path) -> PathBuf {
     let store = folder.join("store");
@@ -66,8 +28,7 @@ fn fed(folder: &Path) -> PathBuf {
 }
 
 fn made(words: &str, store: &Path, to: &Path) -> Value {
-    let words = format!("snapshot create {words} --store @ -o @ --output json-compact");
-    serde_json::from_str(&said(0, &words, &[store, to]).0).expect("one object")
+    json(&format!("snapshot create {words} --store @ -o @"), &[store, to])
 }
 
 #[test]

@@ -1,82 +1,36 @@
 //! `icecore snapshot recompress`, `merge`, `minimize`, `extract` and `prune` as a user meets them.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    process::{Command, Output, Stdio},
-    time::Duration,
-};
+use std::{fs, path::Path, process::Stdio, time::Duration};
 
 use serde_json::Value;
 
-const FULL: &str = "snapshot-46-2pRN9jNHGRLkRp4n6uySxy7KFY41E81qZenhu21ef2FZ.tar.zst";
-const INCREMENTAL: &str =
-    "incremental-snapshot-46-62-GUPZyWX5GESuh1SvBK7aPxfaegRaQSj87LoD5xNichro.tar.zst";
+use crate::support::{FULL, INCREMENTAL, command, folder, json, names, said, tiny};
+
 const MERGED: &str = "snapshot-62-GUPZyWX5GESuh1SvBK7aPxfaegRaQSj87LoD5xNichro.tar.zst";
-
-/// A bundled archive.
-fn tiny(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata/tiny").join(name)
-}
-
-fn folder() -> tempfile::TempDir {
-    tempfile::tempdir().expect("a temporary folder")
-}
-
-fn names(folder: &Path) -> Vec<String> {
-    let mut names: Vec<_> = fs::read_dir(folder)
-        .expect("a folder")
-        .map(|entry| entry.expect("readable").file_name().into_string().expect("text"))
-        .collect();
-    names.sort();
-    names
-}
-
-/// Runs `icecore snapshot`, with paths where arguments begin with `@`.
-fn run(words: &str, paths: &[&Path]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_icecore"));
-    command.arg("snapshot").stdin(Stdio::null());
-    let mut paths = paths.iter();
-    for word in words.split_whitespace() {
-        match word {
-            "@" => command.arg(paths.next().expect("a path for each")),
-            word => command.arg(word),
-        };
-    }
-    command.output().expect("the binary runs")
-}
-
-fn json(words: &str, paths: &[&Path]) -> Value {
-    let output = run(&format!("{words} --output json-compact"), paths);
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(0), "{words}: {said}");
-    serde_json::from_slice(&output.stdout).expect("one object")
-}
 
 #[test]
 fn a_merged_archive_can_be_verified_recompressed_and_taken_apart() {
     let to = folder();
     let pair: [&Path; 3] = [&tiny(FULL), &tiny(INCREMENTAL), to.path()];
-    let made = json("merge @ @ -o @", &pair);
+    let made = json("snapshot merge @ @ -o @", &pair);
     assert_eq!((&made["slot"], &made["merged_base_slot"]), (&62.into(), &46.into()));
     assert_eq!(made["bank_hash"], "E56UEusXZfdrQBTzm1uukmCeEeJW6H6c2jqWJwWynWVF");
     assert_eq!((&made["num_accounts"], &made["verified"]), (&671.into(), &true.into()));
     assert_eq!(names(to.path()), [MERGED]);
-    let verdict = json("verify @ --strict", &[&to.path().join(MERGED)]);
+    let verdict = json("snapshot verify @ --strict", &[&to.path().join(MERGED)]);
     assert_eq!(verdict["verdict"], "consistent");
 
     let again = folder();
     let merged = to.path().join(MERGED);
-    let words = "recompress @ -o @ --snapshot-zstd-compression-level 5 --frame-size 64KiB";
+    let words = "snapshot recompress @ -o @ --snapshot-zstd-compression-level 5 --frame-size 64KiB";
     let made = json(words, &[&merged, again.path()]);
     assert_eq!((&made["slot"], &made["base_slot"]), (&62.into(), &Value::Null));
     assert!(made["frames"].as_u64().expect("a number") > 1);
     assert_eq!(names(again.path()), [MERGED]);
 
     let parts = folder();
-    let words = "extract @ version snapshots/62/62 -o @";
-    let output = run(words, &[&again.path().join(MERGED), parts.path()]);
-    assert_eq!(output.status.code(), Some(0));
+    let words = "snapshot extract @ version snapshots/62/62 -o @";
+    said(0, words, &[&again.path().join(MERGED), parts.path()]);
     assert_eq!(names(parts.path()), ["62", "version"]);
     assert_eq!(fs::read(parts.path().join("version")).expect("there"), b"1.2.0");
 }
@@ -84,14 +38,14 @@ fn a_merged_archive_can_be_verified_recompressed_and_taken_apart() {
 #[test]
 fn a_minimized_archive_says_that_it_is_not_the_clusters_state() {
     let to = folder();
-    let made = json("minimize @ -o @", &[&tiny(FULL), to.path()]);
+    let made = json("snapshot minimize @ -o @", &[&tiny(FULL), to.path()]);
     let flags = (&made["minimized"], &made["is_cluster_state"]);
     assert_eq!(flags, (&true.into(), &false.into()));
-    let output = run("minimize @ @ -o @", &[&tiny(FULL), &tiny(INCREMENTAL), to.path()]);
-    let said = String::from_utf8(output.stdout).expect("text");
-    assert_eq!(said.lines().last(), Some("minimized: this is not the cluster's state"));
+    let paths: [&Path; 3] = [&tiny(FULL), &tiny(INCREMENTAL), to.path()];
+    let (out, _) = said(0, "snapshot minimize @ @ -o @", &paths);
+    assert_eq!(out.lines().last(), Some("minimized: this is not the cluster's state"));
     assert_eq!(names(to.path()).len(), 2);
-    let verdict = json("verify @", &[Path::new(made["file"].as_str().expect("a path"))]);
+    let verdict = json("snapshot verify @", &[Path::new(made["file"].as_str().expect("a path"))]);
     assert_eq!(verdict["verdict"], "consistent");
 }
 
@@ -121,10 +75,8 @@ fn what_cannot_be_made_leaves_nothing_and_says_why_with_its_code() {
         (4, "recompress @ -o @", &[&full, &to.path().join("absent/too")]),
         (4, "recompress @ -o @", &[&to.path().join(FULL), to.path()]),
     ] {
-        let output = run(words, paths);
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert_eq!(output.status.code(), Some(code), "{words}: {said}");
-        assert!(!said.is_empty(), "{words}");
+        let (_, told) = said(code, &format!("snapshot {words}"), paths);
+        assert!(!told.is_empty(), "{words}");
         assert_eq!(names(to.path()), Vec::<String>::new(), "{words}");
     }
 }
@@ -135,7 +87,7 @@ fn pruning_says_what_goes_before_it_goes() {
     for name in [FULL, INCREMENTAL, MERGED] {
         fs::write(to.path().join(name), b"").expect("written");
     }
-    let words = "prune @ --maximum-full-snapshots-to-retain 1";
+    let words = "snapshot prune @ --maximum-full-snapshots-to-retain 1";
     let planned = json(&format!("{words} --dry-run"), &[to.path()]);
     assert_eq!(planned["removed"].as_array().map(Vec::len), Some(2));
     assert_eq!(names(to.path()).len(), 3);
@@ -149,10 +101,9 @@ fn whenever_a_merge_is_killed_nothing_half_bears_a_name_and_the_next_one_leaves_
     let to = folder();
     let mut killed = 0;
     for wait in (0..400).step_by(20) {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_icecore"));
-        command.args(["snapshot", "merge", "-o"]).arg(to.path());
-        command.arg(tiny(FULL)).arg(tiny(INCREMENTAL));
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let paths: [&Path; 3] = [&tiny(FULL), &tiny(INCREMENTAL), to.path()];
+        let mut command = command("snapshot merge @ @ -o @", &paths);
+        command.stdout(Stdio::null()).stderr(Stdio::null());
         let mut child = command.spawn().expect("the binary runs");
         std::thread::sleep(Duration::from_millis(wait));
         // SIGKILL, unless it has ended.
@@ -162,12 +113,12 @@ fn whenever_a_merge_is_killed_nothing_half_bears_a_name_and_the_next_one_leaves_
             names(to.path()).into_iter().filter(|name| !name.starts_with('.')).collect();
         if !named.is_empty() {
             assert_eq!(named, [MERGED]);
-            let verdict = json("verify @ --strict", &[&to.path().join(MERGED)]);
+            let verdict = json("snapshot verify @ --strict", &[&to.path().join(MERGED)]);
             assert_eq!(verdict["verdict"], "consistent");
             fs::remove_file(to.path().join(MERGED)).expect("it is there");
         }
     }
     assert!(killed > 0);
-    json("merge @ @ -o @", &[&tiny(FULL), &tiny(INCREMENTAL), to.path()]);
+    json("snapshot merge @ @ -o @", &[&tiny(FULL), &tiny(INCREMENTAL), to.path()]);
     assert_eq!(names(to.path()), [MERGED]);
 }
