@@ -20,6 +20,7 @@
 
 mod content;
 mod fault;
+mod held;
 mod page;
 mod random;
 mod tree;
@@ -138,6 +139,18 @@ impl SimulatedDisk {
         }
     }
 
+    /// Says whether somebody has a file open, so that no lease is given
+    /// ([`HeldFile::try_lease`](crate::HeldFile::try_lease)). It stays so under other names, until it is
+    /// said otherwise or all processes end.
+    ///
+    /// # Panics
+    /// There is no such file.
+    pub fn set_being_read(&self, path: impl AsRef<Path>, is_read: bool) {
+        let mut world = self.world();
+        let node = existing(&world, path.as_ref());
+        world.set_being_read(node, is_read);
+    }
+
     /// All files, in the order of their paths, which begin with `/`. Works on a stopped machine,
     /// as the rest of what damages and inspects does.
     pub fn file_names(&self) -> Vec<PathBuf> {
@@ -191,9 +204,30 @@ impl SimulatedDisk {
         file.show_in_page();
     }
 
-    fn opened(&self, path: &Path, node: NodeId, access: Access) -> Arc<dyn DiskFile> {
+    pub(crate) fn create_file(&self, path: &Path) -> Result<SimulatedFile, Error> {
+        let node = self
+            .world()
+            .change(self.process, Call::Change, &[path], |world| world.tree.create_file(path))
+            .map_err(|source| refused(path, "create", path, source))?;
+        Ok(self.opened(path, node, Access::ReadWrite))
+    }
+
+    pub(crate) fn open_file(&self, path: &Path, access: Access) -> Result<SimulatedFile, Error> {
+        let world = self.world();
+        let node = world
+            .check(self.process)
+            .and_then(|()| Ok(world.tree.find_file(path)?))
+            .map_err(|source| Error::new(path, "open", source))?;
+        Ok(self.opened(path, node, access))
+    }
+
+    fn opened(&self, path: &Path, node: NodeId, access: Access) -> SimulatedFile {
         let opened = Opened { process: self.process, node, path: path.to_path_buf(), access };
-        Arc::new(SimulatedFile { world: Arc::clone(&self.world), opened })
+        SimulatedFile { world: Arc::clone(&self.world), opened }
+    }
+
+    fn locked(&self, (node, number): (NodeId, u64)) -> Box<dyn Lock> {
+        Box::new(SimulatedLock { world: Arc::clone(&self.world), node, number })
     }
 }
 
@@ -212,20 +246,11 @@ fn refused(path: &Path, action: &'static str, taken: &Path, source: io::Error) -
 
 impl Disk for SimulatedDisk {
     fn create(&self, path: &Path) -> Result<Arc<dyn DiskFile>, Error> {
-        let node = self
-            .world()
-            .change(self.process, Call::Change, &[path], |world| world.tree.create_file(path))
-            .map_err(|source| refused(path, "create", path, source))?;
-        Ok(self.opened(path, node, Access::ReadWrite))
+        Ok(Arc::new(self.create_file(path)?))
     }
 
     fn open(&self, path: &Path, access: Access) -> Result<Arc<dyn DiskFile>, Error> {
-        let world = self.world();
-        let node = world
-            .check(self.process)
-            .and_then(|()| Ok(world.tree.find_file(path)?))
-            .map_err(|source| Error::new(path, "open", source))?;
-        Ok(self.opened(path, node, access))
+        Ok(Arc::new(self.open_file(path, access)?))
     }
 
     fn create_folder(&self, path: &Path) -> Result<(), Error> {
@@ -274,10 +299,7 @@ impl Disk for SimulatedDisk {
             .world()
             .lock(self.process, path)
             .map_err(|source| Error::new(path, "lock", source))?;
-        Ok(taken.map(|(node, number)| {
-            let world = Arc::clone(&self.world);
-            Box::new(SimulatedLock { world, node, number }) as Box<dyn Lock>
-        }))
+        Ok(taken.map(|lock| self.locked(lock)))
     }
 
     fn shared_page(&self, path: &Path, access: Access) -> Result<Arc<dyn SharedPage>, Error> {
@@ -318,7 +340,7 @@ impl fmt::Debug for SimulatedDisk {
 }
 
 /// An open file.
-struct SimulatedFile {
+pub(crate) struct SimulatedFile {
     world: Arc<Mutex<World>>,
     opened: Opened,
 }

@@ -27,7 +27,17 @@ pub(crate) struct PoolOutput<'a> {
 impl<'a> PoolOutput<'a> {
     /// Begins at the front of a file that is empty.
     pub(crate) fn new(file: &'a HeldFile, progress: &'a Progress) -> io::Result<Self> {
-        let buffer = AlignedBuffer::new(PIECE_BYTES).map_err(io::Error::other)?;
+        Self::in_pieces(file, progress, PIECE_BYTES)
+    }
+
+    /// As [`Self::new`], in pieces of so many bytes: a multiple of
+    /// [`DIRECT_BYTES`](icecore_disk::DIRECT_BYTES).
+    pub(super) fn in_pieces(
+        file: &'a HeldFile,
+        progress: &'a Progress,
+        piece_bytes: usize,
+    ) -> io::Result<Self> {
+        let buffer = AlignedBuffer::new(piece_bytes).map_err(io::Error::other)?;
         let is_direct = file.set_direct(true);
         Ok(Self { file, progress, buffer, filled: 0, offset: 0, is_direct })
     }

@@ -18,6 +18,9 @@
 //!
 //! What it does *not* do: touch the disk itself. It says which step is next; the publish tile does it.
 
+#[cfg(test)]
+mod crashes;
+
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use icecore_archive::names::ArchiveName;
@@ -61,6 +64,8 @@ struct Pooled {
 #[derive(Debug)]
 pub(crate) struct Pool {
     retention: Retention,
+    /// [`REST`]; tests do not wait for it.
+    rest: Duration,
     files: Vec<Pooled>,
     held: Vec<Arc<HeldFile>>,
 }
@@ -96,14 +101,14 @@ impl Pool {
         retention: Retention,
         mut own: impl FnMut(&ArchiveName, u64) -> Result<Option<u64>, ServiceError>,
     ) -> Result<Self, ServiceError> {
-        let mut pool = Self { retention, files: Vec::new(), held: Vec::new() };
+        let mut pool = Self { retention, rest: REST, files: Vec::new(), held: Vec::new() };
         let wanted = [Kind::Full, Kind::Incremental].map(|kind| pool.retained(kind) + 1);
         if wanted.iter().sum::<usize>() > FILES_MAX {
             return Err(ServiceError::TooMany { most: FILES_MAX - 2 });
         }
         let mut leftovers = Vec::new();
         let mut published = Vec::new();
-        for entry in icecore_disk::list(folder.path())? {
+        for entry in folder.list()? {
             if let Some(known) = parse_placeholder(&entry.name) {
                 leftovers.push((known, entry.name));
             } else if let Ok(name) = ArchiveName::parse(&entry.name)
@@ -235,7 +240,7 @@ impl Pool {
     pub(crate) fn is_one_coming(&self, kind: Kind) -> bool {
         self.of(kind).any(|(_, file)| match &file.state {
             // Read for longer it is as good as taken.
-            State::Resting(since) => since.elapsed() < 2 * REST,
+            State::Resting(since) => since.elapsed() < 2 * self.rest,
             State::Gone => true,
             _ => false,
         })
@@ -272,7 +277,7 @@ impl Pool {
         }
         for (number, file) in self.files.iter().enumerate() {
             let is_due = match &file.state {
-                State::Resting(since) => since.elapsed() >= REST,
+                State::Resting(since) => since.elapsed() >= self.rest,
                 State::Taken => true,
                 State::Free | State::Published(_) | State::Gone => false,
             };
@@ -324,8 +329,7 @@ impl Pool {
     /// Whether all that is published is still there. An archive that somebody has removed or renamed took
     /// its file along: the pool has to be opened anew.
     pub(crate) fn is_whole(&self, folder: &HeldFolder) -> Result<bool, ServiceError> {
-        let there: BTreeSet<String> =
-            icecore_disk::list(folder.path())?.into_iter().map(|entry| entry.name).collect();
+        let there: BTreeSet<String> = folder.list()?.into_iter().map(|entry| entry.name).collect();
         let is_there = |file: &Pooled| match file.state {
             State::Published(name) => there.contains(&name.to_string()),
             _ => there.contains(&file.placeholder),

@@ -5,7 +5,7 @@
 //! |---|---|
 //! | publish | the file is synced, gets its name without replacing anything, the folder is synced; if that does not work, it loses the name again |
 //! | retire | if nobody reads it: it loses its name to its placeholder's, the folder is synced |
-//! | clear | if nobody reads it: it is cut to nothing |
+//! | clear | if nobody reads it: the folder is synced, so that no name that it had comes back, and it is cut to nothing |
 //!
 //! Whether somebody reads a file is found out by a write lease ([`HeldFile::try_lease`]). Who opens a
 //! file while it is being retired waits for that moment and then has the whole file as it was: retiring
@@ -62,7 +62,12 @@ pub(crate) fn carry_out(
             folder.rename(from, to)?;
             folder.sync()
         }),
-        Step::Clear { file } => unless_read(&files[*file], || files[*file].truncate(0)),
+        Step::Clear { file } => unless_read(&files[*file], || {
+            // A name that could not be made durable was taken back, and that may not be durable
+            // either: after a loss of power it would lead to what the file holds by then.
+            folder.sync()?;
+            files[*file].truncate(0)
+        }),
     }
 }
 

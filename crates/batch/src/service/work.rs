@@ -95,8 +95,7 @@ impl<'a, 'm> Work<'a, 'm> {
         store: &'a Store,
         folder: Arc<HeldFolder>,
     ) -> Result<Self, ServiceError> {
-        let there =
-            icecore_disk::list(folder.path())?.into_iter().map(|entry| entry.name).collect();
+        let there = folder.list()?.into_iter().map(|entry| entry.name).collect();
         let recorded = store.snapshots_named(&there)?;
         let mut own = BTreeMap::new();
         for intent in store.snapshot_intents(&there)? {

@@ -99,6 +99,12 @@ impl Tree {
         }
     }
 
+    /// The folder at a path.
+    pub(super) fn find_folder(&self, path: &Path) -> Result<NodeId, Errno> {
+        let node = self.find(path)?;
+        self.folder(node).map(|_| node)
+    }
+
     fn folder(&self, node: NodeId) -> Result<&Folder, Errno> {
         match &self.nodes[&node] {
             Node::Folder(folder) => Ok(folder),

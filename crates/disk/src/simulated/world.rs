@@ -68,10 +68,12 @@ pub(super) struct World {
     pub(super) faults: Vec<Fault>,
     /// Bytes of all files, at most, if there is a bound.
     capacity: Option<u64>,
-    /// Locked files, with the number of the lock and who holds it.
+    /// Locked files and folders, with the number of the lock and who holds it.
     locks: BTreeMap<NodeId, (u64, ProcessIdentity)>,
     /// Locks given out so far.
     lock_count: u64,
+    /// Files that somebody has open who is told of here, and nowhere else.
+    being_read: BTreeSet<NodeId>,
     alive: BTreeSet<ProcessIdentity>,
     /// The highest process so far: a new one is another than all before.
     newest: ProcessIdentity,
@@ -91,6 +93,7 @@ impl World {
             capacity: None,
             locks: BTreeMap::new(),
             lock_count: 0,
+            being_read: BTreeSet::new(),
             alive: BTreeSet::from([FIRST_PROCESS]),
             newest: FIRST_PROCESS,
         }
@@ -372,12 +375,27 @@ impl World {
         path: &Path,
     ) -> io::Result<Option<(NodeId, u64)>> {
         let node = self.find_or_create(process, path)?;
+        Ok(self.lock_node(process, node))
+    }
+
+    /// As [`Self::lock`], of a folder that is there.
+    pub(super) fn lock_folder(
+        &mut self,
+        process: ProcessIdentity,
+        path: &Path,
+    ) -> io::Result<Option<(NodeId, u64)>> {
+        self.check(process)?;
+        let node = self.tree.find_folder(path)?;
+        Ok(self.lock_node(process, node))
+    }
+
+    fn lock_node(&mut self, process: ProcessIdentity, node: NodeId) -> Option<(NodeId, u64)> {
         if self.locks.contains_key(&node) {
-            return Ok(None);
+            return None;
         }
         self.lock_count += 1;
         self.locks.insert(node, (self.lock_count, process));
-        Ok(Some((node, self.lock_count)))
+        Some((node, self.lock_count))
     }
 
     /// Frees a lock, unless it was lost before.
@@ -385,6 +403,18 @@ impl World {
         if self.locks.get(&node).is_some_and(|(held, _)| *held == number) {
             self.locks.remove(&node);
         }
+    }
+
+    pub(super) fn set_being_read(&mut self, node: NodeId, is_read: bool) {
+        match is_read {
+            true => self.being_read.insert(node),
+            false => self.being_read.remove(&node),
+        };
+    }
+
+    pub(super) fn is_being_read(&self, opened: &Opened) -> io::Result<bool> {
+        self.check(opened.process)?;
+        Ok(self.being_read.contains(&opened.node))
     }
 
     pub(super) fn is_alive(&self, process: ProcessIdentity) -> bool {
