@@ -2,8 +2,9 @@
 //! clients and for lookups that read few frames. Not a byte of the tar stream changes.
 //!
 //! Steps:
-//! 1. The archive is unpacked on tiles; its tar stream is digested and goes to the packer.
-//! 2. What was written is unpacked again, and must have the same digest.
+//! 1. The archive is unpacked on tiles; its tar stream goes to the packer, and is digested if what is
+//!    written is to be looked at.
+//! 2. Then that is unpacked again, and must have the same digest.
 //! 3. It gets its name.
 //!
 //! What it does *not* do: judge the archive. What is damaged as a container or as tar is refused; a
@@ -34,8 +35,8 @@ pub struct Recompressed {
     pub bytes_before: u64,
     /// Bytes of the tar stream.
     pub tar_bytes: u64,
-    /// BLAKE3 of the tar stream, of both archives.
-    pub tar_blake3: Hash,
+    /// BLAKE3 of the tar stream, of both archives; unless [`WriteOptions::verify`] is off.
+    pub tar_blake3: Option<Hash>,
 }
 
 /// Packs an archive anew, into `folder`, under its name with the extension of its new container.
@@ -53,9 +54,12 @@ pub fn recompress(
     let source = Source::file(archive)?;
     let name = with_packing(source.name(), write);
     let mut target = Target::create(folder, name.to_string())?;
-    let body = |packer: &mut Packer| repack(archive, &source, packer, options, progress);
-    let ((tar_bytes, digest), frames) = pack(&mut target.output, write, options.cores, body)?;
-    if write.verify {
+    let mut digest = write.verify.then(blake3::Hasher::new);
+    let body =
+        |packer: &mut Packer| repack(archive, &source, packer, digest.as_mut(), options, progress);
+    let (tar_bytes, frames) = pack(&mut target.output, write, options.cores, body)?;
+    let digest = digest.map(|digest| digest.finalize());
+    if let Some(digest) = digest {
         let mut hasher = blake3::Hasher::new();
         let end = read_unpacked(target.output.temporary_path(), options, progress, |bytes| {
             hasher.update(bytes);
@@ -70,27 +74,29 @@ pub fn recompress(
         base_slot: name.base(),
         bytes_before: source.bytes().unwrap_or(0),
         tar_bytes,
-        tar_blake3: Hash(digest.into()),
+        tar_blake3: digest.map(|digest| Hash(digest.into())),
     })
 }
 
-/// Gives the tar stream to a packer; its bytes and digest.
+/// Gives the tar stream to a packer, and to a digest if there is one; its bytes.
 fn repack(
     archive: &Path,
     source: &Source,
     packer: &mut Packer,
+    mut digest: Option<&mut blake3::Hasher>,
     options: &Options,
     progress: &Progress,
-) -> Result<(u64, blake3::Hash), Error> {
+) -> Result<u64, Error> {
     let damaged = |problem: String| icecore_restore::Error::Damaged {
         archive: source.label().to_string(),
         problem,
     };
     let mut members = Members::new();
     let mut fault = None;
-    let mut hasher = blake3::Hasher::new();
     let end = read_unpacked(archive, options, progress, |bytes| {
-        hasher.update(bytes);
+        if let Some(digest) = &mut digest {
+            digest.update(bytes);
+        }
         members.piece(bytes, packer).unwrap_or_else(|error| {
             fault = Some(error);
             ControlFlow::Break(())
@@ -107,7 +113,7 @@ fn repack(
         // If the packer has stopped, its writer says why.
         let _ = members.finish(packer).map_err(|error| damaged(error.to_string()))?;
     }
-    Ok((unpacked_bytes, hasher.finalize()))
+    Ok(unpacked_bytes)
 }
 
 /// The name with another extension.

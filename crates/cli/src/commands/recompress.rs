@@ -37,7 +37,7 @@ struct Json {
     base_slot: Option<Slot>,
     bytes_before: u64,
     tar_bytes: u64,
-    tar_blake3: Hash,
+    tar_blake3: Option<Hash>,
 }
 
 pub(crate) fn run(common: &CommonOptions, options: &Options) -> Result<Exit, Failure> {
@@ -49,7 +49,8 @@ pub(crate) fn run(common: &CommonOptions, options: &Options) -> Result<Exit, Fai
     watch.finish()?;
     let Recompressed { made, base_slot, bytes_before, tar_bytes, tar_blake3 } = recompressed;
     let (before, tar) = (human(bytes_before), human(tar_bytes));
-    let content = vec![format!("{before} before, {tar} of tar, BLAKE3 {tar_blake3}")];
+    let digest = tar_blake3.map_or(String::new(), |digest| format!(", BLAKE3 {digest}"));
+    let content = vec![format!("{before} before, {tar} of tar{digest}")];
     let more = Json { base_slot, bytes_before, tar_bytes, tar_blake3 };
     let verified = "read back: the tar stream is the same";
     answer(common, &made, seconds, more, Lines { content, verified, last: None })

@@ -163,6 +163,14 @@ impl<'a> NewestRows<'a> {
 
     /// The next row of the part.
     fn next(&mut self) -> Result<Option<(Slot, Locator)>, Error> {
+        // Nothing to compare: so it is in a store that was restored, and in one that was compacted.
+        if let [(source, head)] = &mut self.sources[..] {
+            let Some(newest) = head.filter(|head| self.part.contains(&head.key.bytes)) else {
+                return Ok(None);
+            };
+            *head = source.next()?;
+            return Ok(Some((newest.slot, newest.locator)));
+        }
         let mut first: Option<Head> = None;
         let mut places = std::mem::take(&mut self.first);
         for (place, (_, head)) in self.sources.iter().enumerate() {
