@@ -116,17 +116,23 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         .into_iter()
         .flat_map(|what| [false, true].map(|verify| Measured::none(what, verify)))
         .collect();
-    for _ in 0..arguments.rounds {
+    let merged = scratch.join("merged.tar.zst");
+    for round in 0..arguments.rounds as usize {
         costs[0].offer(&full, cores)?;
         costs[1].offer(&incremental, cores)?;
-        for command in &mut commands {
+        // Whoever comes first finds memory and caches as the bounds left them: they take turns.
+        for place in 0..commands.len() {
+            let place = (round + place) % commands.len();
+            let command = &mut commands[place];
             let made = command.run([&full, &incremental, &store, scratch])?;
-            if command.what == What::Merge && !command.verify {
-                costs[2].offer(&made, cores)?;
-                write.offer(write_of(std::fs::metadata(&made)?.len(), scratch)?);
+            match command.what == What::Merge && !command.verify {
+                true => std::fs::rename(made, &merged)?,
+                false => std::fs::remove_file(made)?,
             }
-            std::fs::remove_file(made)?;
         }
+        costs[2].offer(&merged, cores)?;
+        write.offer(write_of(std::fs::metadata(&merged)?.len(), scratch)?);
+        std::fs::remove_file(&merged)?;
         read.offer(read_of(&store)?);
         reference.offer(reference_of(&arguments.folder, scratch)?.unwrap_or(f64::INFINITY));
     }
