@@ -107,7 +107,7 @@ fn a_node_makes_snapshots_on_request_or_says_why_not() {
     };
     let saved = to.path().join("saved");
     let salvage =
-        ["journal", "salvage", text(&journal), "--to", text(&saved), "--owner", "a store"];
+        ["journal", "salvage", text(&journal), "--to", text(&saved), "--owner", "icecore-store"];
     Ran::of(icecore(&salvage).output().expect("the binary runs")).code(0);
     let told = tail(&journal);
     assert!(told.contains(" kind 10") && told.contains(" kind 11") && told.contains(" kind 12"));
