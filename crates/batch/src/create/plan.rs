@@ -89,13 +89,6 @@ impl Item for Planned {
         let data_bytes = u32::from_le_bytes(*bytes[16..].first_chunk().expect("four bytes"));
         Self { written: u64_at(bytes, 0), place: u64_at(bytes, 8), data_bytes }
     }
-
-    /// They come by place, so that only slots are to be sorted, and stably. Many lie in the order of
-    /// their slots already, as archives have them.
-    fn sort(items: &mut [Self]) {
-        debug_assert!(items.is_sorted_by_key(|item| item.place));
-        items.sort_by_key(|item| item.written);
-    }
 }
 
 fn u64_at(bytes: &[u8], at: usize) -> u64 {
